@@ -1,0 +1,1 @@
+"""Hides people: arrays in, arrays out. Knows no web, registry, database or metrics."""

@@ -1,0 +1,13 @@
+"""Solid: the region becomes one black, opaque area, the same for everybody."""
+
+import numpy as np
+
+from masking.types import Pixels
+
+
+def solid(patch: Pixels, *, face_px: float, has_alpha: bool) -> Pixels:
+    """Paint the patch black; an alpha channel becomes fully opaque, so that nothing shines through or draws in it."""
+    painted = np.zeros_like(patch)
+    if has_alpha:
+        painted[..., -1] = np.iinfo(patch.dtype).max
+    return painted

@@ -1,0 +1,106 @@
+import cv2
+import numpy as np
+import pytest
+
+from masking.errors import DamagedMedia, DeadlineExceeded, ModelError, PolicyError
+from masking.face.detectors.centerface import CenterFace
+from masking.face.maskers import MASKERS
+from masking.media.probe import ImageLimits
+from masking.pipeline import Policy, detect_image, mask_image
+from masking.types import Faces
+
+LIMITS = ImageLimits(bytes=10_000_000, pixels=10_000_000, side=8000)
+
+
+def decoded(data: bytes) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+def encoded(pixels: np.ndarray, suffix: str) -> bytes:
+    done, data = cv2.imencode(suffix, pixels)
+    assert done
+    return data.tobytes()
+
+
+@pytest.mark.parametrize("style", MASKERS)
+def test_the_face_of_a_photo_is_gone_and_the_rest_is_there(style: str, detector: CenterFace, hopper: bytes) -> None:
+    result = mask_image(hopper, Policy(style), detector, LIMITS)
+    before, after = decoded(hopper), decoded(result.data)
+    assert (result.media_type, after.shape) == ("image/jpeg", before.shape)
+    assert (result.report.faces, result.report.style) == (1, style)
+    (x1, y1, x2, y2) = detect_image(hopper, 0.2, detector, LIMITS).faces.boxes[0].astype(int)
+    inside = np.abs(before[y1:y2, x1:x2].astype(int) - after[y1:y2, x1:x2]).mean()
+    outside = np.abs(before[450:].astype(int) - after[450:]).mean()
+    assert inside > 10
+    assert outside < 2
+
+
+def test_after_solid_no_face_is_found_even_at_a_low_threshold(detector: CenterFace, hopper: bytes) -> None:
+    result = mask_image(hopper, Policy("solid"), detector, LIMITS)
+    assert len(detect_image(result.data, 0.1, detector, LIMITS).faces) == 0
+
+
+def test_detect_tells_exactly_the_faces_that_mask_covers(detector: CenterFace, hopper: bytes) -> None:
+    for threshold in (0.05, 0.2, 0.9):
+        report = mask_image(hopper, Policy(threshold=threshold), detector, LIMITS).report
+        faces = detect_image(hopper, threshold, detector, LIMITS).faces
+        assert report.scores == tuple(round(float(score), 4) for score in faces.scores)
+
+
+@pytest.mark.parametrize("make", ["grey", "alpha", "drawn in alpha", "16 bit", "webp"])
+def test_a_face_is_masked_however_it_is_stored(make: str, detector: CenterFace, hopper: bytes) -> None:
+    bgr = decoded(hopper)
+    grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
+    data = {
+        "grey": lambda: encoded(grey, ".png"),
+        "alpha": lambda: encoded(np.dstack([bgr, np.full_like(grey, 255)]), ".png"),
+        # All colour is black; the face is in the transparency alone, as in a stamp or a logo.
+        "drawn in alpha": lambda: encoded(np.dstack([np.zeros_like(bgr), 255 - grey]), ".png"),
+        "16 bit": lambda: encoded(bgr.astype(np.uint16) * 257, ".png"),
+        "webp": lambda: encoded(bgr, ".webp"),
+    }[make]()
+    result = mask_image(data, Policy(), detector, LIMITS)
+    before, after = decoded(data), decoded(result.data)
+    assert (after.shape, after.dtype) == (before.shape, before.dtype)
+    assert result.report.faces == 1
+    assert len(detect_image(result.data, 0.2, detector, LIMITS).faces) == 0
+
+
+class _Failing:
+    def __call__(self, pixels: np.ndarray, threshold: float) -> Faces:
+        raise ModelError("no answer")
+
+
+def test_a_detector_that_fails_lets_nothing_out(hopper: bytes) -> None:
+    with pytest.raises(ModelError):
+        mask_image(hopper, Policy(), _Failing(), LIMITS)
+
+
+def test_damage_lets_nothing_out(detector: CenterFace, hopper: bytes) -> None:
+    with pytest.raises(DamagedMedia):
+        mask_image(hopper[: len(hopper) // 2], Policy(), detector, LIMITS)
+
+
+@pytest.mark.parametrize("stage", ["probe", "decode", "detect", "mask", "encode"])
+def test_an_observer_can_end_the_work_before_any_stage(stage: str, detector: CenterFace, hopper: bytes) -> None:
+    class Impatient:
+        def started(self, now: str) -> None:
+            if now == stage:
+                raise DeadlineExceeded("enough")
+
+        def finished(self, now: str, seconds: float) -> None:
+            assert seconds >= 0
+
+    with pytest.raises(DeadlineExceeded):
+        mask_image(hopper, Policy(), detector, LIMITS, Impatient())
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.009, 1.0, -1.0, float("nan"), float("inf")])
+def test_a_threshold_out_of_range_is_refused(threshold: float) -> None:
+    with pytest.raises(PolicyError, match="between"):
+        Policy(threshold=threshold)
+
+
+def test_an_unknown_style_is_refused_and_the_styles_are_told() -> None:
+    with pytest.raises(PolicyError, match="solid, pixelate, blur"):
+        Policy("sepia")
