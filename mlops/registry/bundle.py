@@ -1,0 +1,183 @@
+"""A model bundle: the folder that a registered version holds, verified file by file before anything is served from it.
+
+    <root>/<name>/champion.json          the pointer: which version serves, and the digest of its manifest
+    <root>/<name>/<version>/manifest.json   names every file with its SHA-256, so one digest covers the whole
+    <root>/<name>/<version>/int8.onnx …
+
+Whoever publishes tags the version with the manifest's digest; whoever pulls compares. Folders and the pointer appear
+by rename, so a reader sees all of a bundle or nothing of it.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+MANIFEST = "manifest.json"
+POINTER = "champion.json"
+SCHEMA = 1
+
+
+class BundleError(Exception):
+    """A bundle is missing a file, or a file is not what its manifest says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A verified bundle.
+
+    Attributes:
+        folder: Where its files are.
+        name: Name of the registered model.
+        version: Its version in the registry.
+        digest: SHA-256 of the manifest, hex.
+        architecture: Which code reads the graphs' outputs.
+        graphs: File of the ONNX graph of each precision.
+        golden: File (npz) with an input and the outputs that each graph must give for it.
+    """
+
+    folder: Path
+    name: str
+    version: str
+    digest: str
+    architecture: str
+    graphs: Mapping[str, Path]
+    golden: Path
+
+
+def write_manifest(folder: Path, name: str, architecture: str, graphs: Mapping[str, str], golden: str) -> str:
+    """Write the manifest over files that lie in the folder already; returns its digest."""
+    files = {file: _digest(folder / file) for file in sorted({*graphs.values(), golden})}
+    manifest = {
+        "schema": SCHEMA,
+        "name": name,
+        "architecture": architecture,
+        "graphs": dict(sorted(graphs.items())),
+        "golden": golden,
+        "files": files,
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    return _digest(folder / MANIFEST)
+
+
+def open_bundle(folder: Path, version: str, digest: str | None = None) -> Bundle:
+    """Verify every file of a bundle.
+
+    Args:
+        folder: The bundle's folder.
+        version: Its version in the registry.
+        digest: What the manifest's SHA-256 must be; None takes any, which is for a bundle of one's own making.
+
+    Raises:
+        BundleError: A file is missing or another than the manifest says, or the manifest is.
+    """
+    try:
+        found = _digest(folder / MANIFEST)
+        if digest is not None and found != digest:
+            raise BundleError(f"the manifest of version {version} has digest {found}, the registry says {digest}")
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if manifest["schema"] != SCHEMA:
+            raise BundleError(f"bundles of schema {manifest['schema']} are unknown here, only {SCHEMA}")
+        for file, expected in manifest["files"].items():
+            if Path(file).name != file:
+                raise BundleError(f"{file!r} is no plain file name")
+            if _digest(folder / file) != expected:
+                raise BundleError(f"{file} of version {version} is not the file that was registered")
+        listed = {*manifest["graphs"].values(), manifest["golden"]}
+        if not listed <= manifest["files"].keys():
+            raise BundleError(
+                f"the manifest of version {version} has no digest for {listed - manifest['files'].keys()}"
+            )
+        graphs = {precision: folder / file for precision, file in manifest["graphs"].items()}
+        golden = folder / manifest["golden"]
+        return Bundle(folder, manifest["name"], version, found, manifest["architecture"], graphs, golden)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"the bundle of version {version} cannot be read: {error}") from error
+
+
+def current(root: Path, name: str) -> Bundle | None:
+    """Open the bundle that the pointer names; None where there is no pointer yet.
+
+    Raises:
+        BundleError: The pointer or the bundle is damaged.
+    """
+    pointer = _read_pointer(root, name)
+    if pointer is None:
+        return None
+    version, digest = pointer
+    return open_bundle(root / name / version, version, digest)
+
+
+def pointer_stamp(root: Path, name: str) -> str | None:
+    """Give a text that changes whenever the pointer does, for polling; None where there is no pointer."""
+    try:
+        status = (root / name / POINTER).stat()
+    except FileNotFoundError:
+        return None
+    return f"{status.st_mtime_ns}-{status.st_ino}"
+
+
+def install(source: Path, root: Path, name: str, version: str, digest: str) -> Bundle:
+    """Verify a downloaded bundle, move a copy into place and point at it.
+
+    Raises:
+        BundleError: The source is not what the registry promises; the pointer stays as it was.
+    """
+    place = root / name / version
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".incoming-") as folder:
+        incoming = Path(folder) / version
+        shutil.copytree(source, incoming)
+        if open_bundle(incoming, version, digest).name != name:
+            raise BundleError(f"version {version} of {name} holds a bundle of another model")
+        if place.exists():
+            shutil.rmtree(place)
+        incoming.rename(place)
+        _world_readable(place)
+    bundle = open_bundle(place, version, digest)
+    _write_pointer(root, name, version, digest)
+    return bundle
+
+
+def installed(root: Path, name: str) -> tuple[str, str] | None:
+    """Give version and manifest digest that the pointer names, unverified and cheap; None where there is none.
+
+    Raises:
+        BundleError: The pointer is damaged.
+    """
+    return _read_pointer(root, name)
+
+
+def _read_pointer(root: Path, name: str) -> tuple[str, str] | None:
+    try:
+        pointer = json.loads((root / name / POINTER).read_text(encoding="utf-8"))
+        version, digest = str(pointer["version"]), str(pointer["digest"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"the pointer {POINTER} of {name} cannot be read: {error}") from error
+    if not version.isalnum():
+        raise BundleError(f"the pointer {POINTER} of {name} names no version")
+    return version, digest
+
+
+def _write_pointer(root: Path, name: str, version: str, digest: str) -> None:
+    place = root / name / POINTER
+    incoming = place.with_suffix(".incoming")
+    incoming.write_text(json.dumps({"version": version, "digest": digest}) + "\n", encoding="utf-8")
+    incoming.chmod(0o644)
+    incoming.replace(place)
+
+
+def _world_readable(folder: Path) -> None:
+    folder.chmod(0o755)
+    for file in folder.iterdir():
+        file.chmod(0o644)
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Decides what may be released; whoever acts on a decision stands elsewhere."""

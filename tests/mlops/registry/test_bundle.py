@@ -1,0 +1,88 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlops.registry.bundle import BundleError, current, install, installed, open_bundle, pointer_stamp, write_manifest
+
+NAME = "some-model"
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> tuple[Path, str]:
+    folder = tmp_path / "made"
+    folder.mkdir()
+    (folder / "fp32.onnx").write_bytes(b"graph of floats")
+    (folder / "int8.onnx").write_bytes(b"graph of bytes")
+    np.savez(folder / "golden.npz", picture=np.zeros(3))
+    digest = write_manifest(folder, NAME, "some-net", {"fp32": "fp32.onnx", "int8": "int8.onnx"}, "golden.npz")
+    return folder, digest
+
+
+def test_what_is_installed_is_what_serves(made: tuple[Path, str], tmp_path: Path) -> None:
+    root = tmp_path / "bundles"
+    assert current(root, NAME) is None
+    assert pointer_stamp(root, NAME) is None
+    install(made[0], root, NAME, "3", made[1])
+    bundle = current(root, NAME)
+    assert bundle is not None
+    assert (bundle.version, bundle.digest, bundle.architecture) == ("3", made[1], "some-net")
+    assert bundle.graphs["int8"].read_bytes() == b"graph of bytes"
+    assert installed(root, NAME) == ("3", made[1])
+    before = pointer_stamp(root, NAME)
+    install(made[0], root, NAME, "4", made[1])
+    assert pointer_stamp(root, NAME) != before
+
+
+@pytest.mark.parametrize("file", ["fp32.onnx", "int8.onnx", "golden.npz", "manifest.json"])
+@pytest.mark.parametrize("fault", ["changed", "gone", "empty"])
+def test_a_bundle_with_any_file_changed_is_refused(
+    made: tuple[Path, str], tmp_path: Path, file: str, fault: str
+) -> None:
+    root = tmp_path / "bundles"
+    install(made[0], root, NAME, "3", made[1])
+    place = root / NAME / "3" / file
+    if fault == "gone":
+        place.unlink()
+    else:
+        place.write_bytes(b"" if fault == "empty" else place.read_bytes() + b" ")
+    with pytest.raises(BundleError):
+        current(root, NAME)
+
+
+def test_a_bundle_that_is_not_as_registered_never_gets_the_pointer(made: tuple[Path, str], tmp_path: Path) -> None:
+    root = tmp_path / "bundles"
+    install(made[0], root, NAME, "3", made[1])
+    (made[0] / "int8.onnx").write_bytes(b"something else")
+    with pytest.raises(BundleError):
+        install(made[0], root, NAME, "4", made[1])
+    bundle = current(root, NAME)
+    assert bundle is not None
+    assert bundle.version == "3"
+    assert not [path for path in (root / NAME).iterdir() if path.name.startswith(".incoming")]
+
+
+def test_a_manifest_that_was_written_anew_is_refused_by_its_digest(made: tuple[Path, str], tmp_path: Path) -> None:
+    (made[0] / "int8.onnx").write_bytes(b"something else")
+    forged = write_manifest(made[0], NAME, "some-net", {"int8": "int8.onnx"}, "golden.npz")
+    assert open_bundle(made[0], "3", forged)
+    with pytest.raises(BundleError, match="digest"):
+        install(made[0], tmp_path / "bundles", NAME, "3", made[1])
+
+
+@pytest.mark.parametrize("pointer", ["", "{}", '{"version": "../../etc", "digest": "0"}', "[1]", '{"version": "3"}'])
+def test_a_damaged_pointer_is_an_error_not_a_missing_model(tmp_path: Path, pointer: str) -> None:
+    place = tmp_path / NAME / "champion.json"
+    place.parent.mkdir()
+    place.write_text(pointer)
+    with pytest.raises(BundleError):
+        current(tmp_path, NAME)
+
+
+def test_a_manifest_cannot_name_files_elsewhere(made: tuple[Path, str]) -> None:
+    manifest = json.loads((made[0] / "manifest.json").read_text())
+    manifest["files"] = {"../made/int8.onnx": manifest["files"]["int8.onnx"]}
+    (made[0] / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match="plain file name"):
+        open_bundle(made[0], "3")

@@ -1,0 +1,44 @@
+import math
+
+import pytest
+
+from mlops.rollout.gate import Rule, decide, flatten
+
+RULES = [Rule("recall", at_least=0.9), Rule("rank1", at_most=0.1)]
+
+
+@pytest.mark.parametrize(
+    ("figures", "reason"),
+    [
+        ({"recall": 0.89, "rank1": 0.05}, "recall is 0.89, at least 0.9 is required"),
+        ({"recall": 0.95, "rank1": 0.2}, "rank1 is 0.2, at most 0.1 is allowed"),
+        ({"recall": 0.95}, "rank1 was not measured"),
+        ({"recall": math.nan, "rank1": 0.05}, "recall was not measured"),
+        ({"recall": math.inf, "rank1": 0.05}, "recall was not measured"),
+    ],
+)
+def test_a_broken_rule_closes_the_gate_and_says_why(figures: dict[str, float], reason: str) -> None:
+    verdict = decide(figures, RULES)
+    assert not verdict.passed
+    assert verdict.reasons == (reason,)
+
+
+def test_bounds_themselves_pass() -> None:
+    assert decide({"recall": 0.9, "rank1": 0.1}, RULES).passed
+
+
+def test_every_reason_is_told() -> None:
+    assert len(decide({}, RULES).reasons) == 2
+
+
+def test_a_gate_without_rules_is_closed() -> None:
+    assert not decide({"recall": 1.0}, []).passed
+
+
+def test_a_rule_without_a_bound_is_refused() -> None:
+    with pytest.raises(ValueError, match="no bound"):
+        Rule("recall")
+
+
+def test_nested_figures_get_dotted_names() -> None:
+    assert flatten({"a": {"b": 1, "c": {"d": True}}, "e": "text", "f": None}) == {"a.b": 1.0, "a.c.d": 1.0}

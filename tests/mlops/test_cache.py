@@ -1,0 +1,281 @@
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlops.cache import AnswerCache, Memory, Tier, derive
+from mlops.layers import InvalidSettings
+from mlops.metrics import Metrics
+from mlops.redis import Breaker, Seal
+from mlops.settings import CacheSettings, load_settings
+
+SECRET = "a secret that is long enough to be one"
+
+
+class Clock:
+    """A clock that a test moves by hand."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class RespServer:
+    """A small Redis: GET and SET in its wire protocol (RESP3), values in a dictionary; ``mute`` never answers."""
+
+    values: dict[bytes, bytes] = field(default_factory=dict)
+    mute: bool = False
+    port: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readline():
+            words = []
+            for _ in range(int(head[1:])):
+                size = int((await reader.readline())[1:])
+                words.append((await reader.readexactly(size + 2))[:-2])
+            if not self.mute:
+                writer.write(self.answer(words))
+        writer.close()
+
+    def answer(self, words: list[bytes]) -> bytes:
+        match words[0].upper(), words[1:]:
+            case b"GET", [key]:
+                value = self.values.get(key)
+                return b"_\r\n" if value is None else b"$%d\r\n%b\r\n" % (len(value), value)
+            case b"SET", [key, value, *_]:
+                self.values[key] = value
+                return b"+OK\r\n"
+            case b"HELLO", _:
+                return b"%1\r\n$5\r\nproto\r\n:3\r\n"
+            case _:
+                return b"+OK\r\n"
+
+
+@asynccontextmanager
+async def resp_server() -> AsyncIterator[RespServer]:
+    fake = RespServer()
+    server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
+    fake.port = server.sockets[0].getsockname()[1]
+    try:
+        yield fake
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def cache_settings(**more: object) -> CacheSettings:
+    variables = {f"MASKER_CACHE__{name.upper()}": str(value) for name, value in more.items()}
+    return load_settings(environ=variables).cache
+
+
+def redis_settings(port: int, **more: object) -> CacheSettings:
+    # Slow machines answer late: what is tested here is what is answered, except where a test says otherwise.
+    given = {"redis_timeout_seconds": 2, "secret": SECRET} | more
+    return cache_settings(redis_url=f"redis://127.0.0.1:{port}/0", **given)
+
+
+def counted(metrics: Metrics, tier: Tier, outcome: str) -> float:
+    labels = {"tier": str(tier), "outcome": outcome}
+    return metrics.registry.get_sample_value("masker_cache_requests_total", labels) or 0.0
+
+
+def closed_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def test_memory_forgets_the_least_recently_used_first() -> None:
+    memory = Memory(limit_bytes=10, ttl_seconds=60)
+    memory.put(b"a", b"12345")
+    memory.put(b"b", b"12345")
+    assert memory.get(b"a") == b"12345"
+    memory.put(b"c", b"123")
+    assert memory.get(b"b") is None
+    assert memory.get(b"a") == b"12345"
+    assert memory.size_bytes == 8
+
+
+def test_memory_forgets_what_is_old() -> None:
+    clock = Clock()
+    memory = Memory(limit_bytes=10, ttl_seconds=60, clock=clock)
+    memory.put(b"a", b"1")
+    clock.now += 59.9
+    assert memory.get(b"a") == b"1"
+    clock.now += 0.2
+    assert memory.get(b"a") is None
+    assert memory.size_bytes == 0
+
+
+@given(st.lists(st.tuples(st.binary(min_size=1, max_size=1), st.binary(max_size=30))))
+def test_memory_never_holds_more_than_its_limit(puts: list[tuple[bytes, bytes]]) -> None:
+    memory = Memory(limit_bytes=64, ttl_seconds=60)
+    for key, value in puts:
+        memory.put(key, value)
+        assert memory.size_bytes <= 64
+        assert memory.get(key) == value
+
+
+def test_memory_does_not_keep_what_is_larger_than_itself() -> None:
+    memory = Memory(limit_bytes=4, ttl_seconds=60)
+    memory.put(b"a", b"1")
+    memory.put(b"a", b"12345")
+    assert memory.get(b"a") is None
+
+
+@given(st.binary(max_size=100), st.binary(min_size=1, max_size=32))
+def test_a_seal_opens_for_its_own_key_alone(value: bytes, key: bytes) -> None:
+    seal = Seal(derive(b"secret", b"seal"))
+    sealed = seal.close(key, value, 60)
+    assert seal.open(key, sealed) == value
+    assert seal.open(key + b"x", sealed) is None
+    assert Seal(derive(b"other", b"seal")).open(key, sealed) is None
+
+
+@pytest.mark.parametrize("position", [0, 11, 12, 20, -1])
+def test_a_changed_seal_does_not_open(position: int) -> None:
+    seal = Seal(derive(b"secret", b"seal"))
+    sealed = bytearray(seal.close(b"key", b"value", 60))
+    sealed[position] ^= 1
+    assert seal.open(b"key", bytes(sealed)) is None
+
+
+@pytest.mark.parametrize("rubbish", [b"", b"x", b"x" * 12, b"x" * 27, b"x" * 200])
+def test_rubbish_does_not_open(rubbish: bytes) -> None:
+    assert Seal(derive(b"secret", b"seal")).open(b"key", rubbish) is None
+
+
+def test_a_seal_has_an_end() -> None:
+    clock = Clock()
+    seal = Seal(derive(b"secret", b"seal"), clock)
+    sealed = seal.close(b"key", b"value", 60)
+    clock.now += 61
+    assert seal.open(b"key", sealed) is None
+
+
+def test_the_breaker_opens_and_tries_again() -> None:
+    clock = Clock()
+    breaker = Breaker(failures=2, retry_seconds=5, clock=clock)
+    breaker.failed()
+    assert breaker.allows()
+    breaker.failed()
+    assert not breaker.allows()
+    clock.now += 5
+    assert breaker.allows()
+    assert not breaker.allows(), "one try at a time"
+    breaker.succeeded()
+    assert breaker.allows()
+
+
+@pytest.mark.anyio
+async def test_keys_tell_answers_apart() -> None:
+    cache = AnswerCache(cache_settings(secret=SECRET), Metrics())
+    same = AnswerCache(cache_settings(secret=SECRET), Metrics())
+    other = AnswerCache(cache_settings(secret=SECRET + "!"), Metrics())
+    key = await cache.key(b"photo", "model 1", "solid")
+    assert key == await same.key(b"photo", "model 1", "solid")
+    different = [
+        await cache.key(b"photo!", "model 1", "solid"),
+        await cache.key(b"photo", "model 2", "solid"),
+        await cache.key(b"photo", "model 1s", "olid"),
+        await cache.key(b"photo", "model 1"),
+        await other.key(b"photo", "model 1", "solid"),
+    ]
+    assert key not in different
+
+
+@pytest.mark.anyio
+async def test_without_redis_answers_are_kept_in_process() -> None:
+    metrics = Metrics()
+    cache = AnswerCache(cache_settings(entry_bytes=10), metrics)
+    key = await cache.key(b"photo")
+    assert await cache.get(key) is None
+    cache.put(key, b"answer")
+    assert await cache.get(key) == (b"answer", Tier.MEMORY)
+    large = await cache.key(b"large")
+    cache.put(large, b"x" * 11)
+    assert await cache.get(large) is None
+    assert (counted(metrics, Tier.MEMORY, "hit"), counted(metrics, Tier.MEMORY, "miss")) == (1, 2)
+    await cache.close()
+
+
+@pytest.mark.anyio
+async def test_replicas_share_answers_through_redis() -> None:
+    async with resp_server() as server:
+        metrics = Metrics()
+        one = AnswerCache(redis_settings(server.port), Metrics())
+        other = AnswerCache(redis_settings(server.port), metrics)
+        key = await one.key(b"photo")
+        assert await other.get(key) is None
+        one.put(key, b"masked answer")
+        await one.close()
+        assert b"masked answer" not in b"".join(server.values.values()), "it is sealed"
+        assert await other.get(key) == (b"masked answer", Tier.REDIS)
+        assert await other.get(key) == (b"masked answer", Tier.MEMORY)
+        assert metrics.registry.get_sample_value("masker_redis_up") == 1
+        assert counted(metrics, Tier.REDIS, "hit") == 1
+        assert counted(metrics, Tier.REDIS, "miss") == 1
+        await other.close()
+
+
+@pytest.mark.anyio
+async def test_what_others_write_into_redis_is_a_miss() -> None:
+    async with resp_server() as server:
+        metrics = Metrics()
+        writer = AnswerCache(redis_settings(server.port), Metrics())
+        key, moved = await writer.key(b"photo"), await writer.key(b"other photo")
+        writer.put(key, b"answer")
+        await writer.close()
+        [(name, sealed)] = server.values.items()
+        server.values = {name: b"an unmasked photo", name.replace(key.hex().encode(), moved.hex().encode()): sealed}
+        reader = AnswerCache(redis_settings(server.port), metrics)
+        assert await reader.get(key) is None
+        assert await reader.get(moved) is None
+        assert counted(metrics, Tier.REDIS, "rejected") == 2
+        await reader.close()
+
+
+@pytest.mark.anyio
+async def test_a_dead_redis_is_a_miss_and_is_soon_left_alone() -> None:
+    metrics = Metrics()
+    cache = AnswerCache(redis_settings(closed_port(), redis_timeout_seconds=0.05), metrics)
+    await cache.open()
+    for number in range(6):
+        assert await cache.get(await cache.key(b"%d" % number)) is None
+    key = await cache.key(b"photo")
+    cache.put(key, b"answer")
+    assert await cache.get(key) == (b"answer", Tier.MEMORY)
+    assert counted(metrics, Tier.REDIS, "error") == 2
+    assert counted(metrics, Tier.REDIS, "skipped") == 4
+    assert metrics.registry.get_sample_value("masker_redis_up") == 0
+    await cache.close()
+
+
+@pytest.mark.anyio
+async def test_a_redis_that_does_not_answer_costs_its_timeout_alone() -> None:
+    async with resp_server() as server:
+        server.mute = True
+        cache = AnswerCache(redis_settings(server.port, redis_timeout_seconds=0.05), Metrics())
+        started = asyncio.get_running_loop().time()
+        assert await cache.get(await cache.key(b"photo")) is None
+        assert asyncio.get_running_loop().time() - started < 1
+        await cache.close()
+
+
+def test_a_wrong_url_is_told_without_showing_it() -> None:
+    settings = cache_settings(redis_url="hidden://redis", secret=SECRET)
+    with pytest.raises(InvalidSettings, match="redis_url") as caught:
+        AnswerCache(settings, Metrics())
+    assert "hidden" not in str(caught.value)
