@@ -1,0 +1,1 @@
+"""Makes models: the stages that dvc.yaml runs, one module each."""

@@ -1,0 +1,56 @@
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+
+from masking.face.detectors.centerface import CenterFace
+from masking.onnx import open_session
+from pipelines.import_base import modernise, read_base
+from pipelines.params import Train
+from pipelines.train import train
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def published_graph() -> onnx.ModelProto:
+    return read_base(ROOT / "data/base/centerface.onnx")
+
+
+@pytest.fixture(scope="session")
+def fp32_graph(published_graph: onnx.ModelProto, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(published_graph)
+    path = tmp_path_factory.mktemp("graph") / "fp32.onnx"
+    onnx.save_model(modernise(copy), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def detector(fp32_graph: Path) -> CenterFace:
+    return CenterFace(open_session(fp32_graph))
+
+
+@pytest.fixture(scope="session")
+def hopper() -> bytes:
+    """A real photo of one person that an installed package ships."""
+    return (Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def photo_pixels(hopper: bytes) -> NDArray[np.uint8]:
+    decoded = cv2.imdecode(np.frombuffer(hopper, np.uint8), cv2.IMREAD_COLOR)
+    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+@pytest.fixture(scope="session")
+def trained(fp32_graph: Path, photo_pixels: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle as the stage `train` makes it, calibrated on a few sizes of one photo."""
+    pictures = [photo_pixels, *(cv2.resize(photo_pixels, (side, side)) for side in (96, 160, 224))]
+    folder = tmp_path_factory.mktemp("trained") / "model"
+    train(fp32_graph, [np.asarray(each) for each in pictures], folder, "face-detector", Train(calibration_images=4))
+    return folder

@@ -1,0 +1,59 @@
+"""The gate on the figures that evaluate writes, with the rules that ship."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.params import load_params
+from pipelines.register import judge
+
+PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml").register_
+GOOD: dict[str, Any] = {
+    "detection": {
+        "int8": {
+            "recall": 0.9,
+            "false_boxes_per_image": 0.05,
+            "by_size": {"14-20px": {"recall": 1.0}, "20-30px": {"recall": 1.0}, "30-infpx": {"recall": 1.0}},
+        },
+        "recall_drop": 0.001,
+    },
+    "coverage": {"boxes_well_covered": 0.95},
+    "privacy": {"valid": True, "face": {"solid": {"times_chance": 1.1}}},
+}
+
+
+def test_good_figures_pass() -> None:
+    assert judge(GOOD, PARAMS).passed
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("detection.int8.recall", 0.5),
+        ("detection.int8.by_size.20-30px.recall", 0.8),
+        ("detection.recall_drop", 0.05),
+        ("detection.int8.false_boxes_per_image", 3.0),
+        ("coverage.boxes_well_covered", 0.2),
+        ("privacy.valid", False),
+        ("privacy.face.solid.times_chance", 8.0),
+        ("privacy.face.solid.times_chance", None),
+    ],
+)
+def test_one_bad_figure_closes_the_gate_and_is_named(path: str, value: object) -> None:
+    figures = copy.deepcopy(GOOD)
+    *way, leaf = path.split(".")
+    place = figures
+    for step in way:
+        place = place[step]
+    place[leaf] = value
+    verdict = judge(figures, PARAMS)
+    assert not verdict.passed
+    assert path in " ".join(verdict.reasons)
+
+
+def test_a_judge_that_is_not_valid_closes_the_gate_however_low_the_risk() -> None:
+    figures = copy.deepcopy(GOOD)
+    figures["privacy"] = {"valid": False, "people": 3}
+    assert not judge(figures, PARAMS).passed

@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from masking.face.detectors.centerface import CenterFace
+from masking.onnx import open_session
+from mlops.registry.bundle import open_bundle
+from pipelines.params import Train
+from pipelines.train import GRAPHS, OUTPUTS, train
+
+
+def test_the_bundle_holds_both_graphs_with_their_golden_outputs(trained: Path) -> None:
+    bundle = open_bundle(trained, "1")
+    golden = np.load(bundle.golden)
+    assert set(bundle.graphs) == set(GRAPHS)
+    for precision, graph in bundle.graphs.items():
+        outputs = open_session(graph).run(list(OUTPUTS), {"picture": golden["picture"]})
+        for name, found in zip(OUTPUTS, outputs, strict=True):
+            np.testing.assert_allclose(found, golden[f"{precision}/{name}"], atol=1e-3)
+
+
+def test_int8_finds_the_same_face_as_fp32(trained: Path, photo_pixels: np.ndarray) -> None:
+    boxes = [CenterFace(open_session(trained / file))(photo_pixels, 0.2).boxes for file in GRAPHS.values()]
+    assert [len(found) for found in boxes] == [1, 1]
+    assert boxes[0] == pytest.approx(boxes[1], abs=8)
+
+
+def test_int8_is_int8_but_for_the_heads(trained: Path) -> None:
+    graph = onnx.load(trained / GRAPHS["int8"]).graph
+    types = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    dequantized = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "DequantizeLinear"}
+    convolutions = [n for n in graph.node if n.op_type == "Conv"]
+    quantized = [n for n in convolutions if types.get(dequantized.get(n.input[1], "")) == onnx.TensorProto.INT8]
+    assert len(convolutions) - len(quantized) == len(OUTPUTS)
+    assert (trained / GRAPHS["int8"]).stat().st_size < 0.35 * (trained / GRAPHS["fp32"]).stat().st_size
+
+
+@pytest.mark.parametrize(("count", "reason"), [(1, "2 pictures"), (2, "no sure face|shows a sure face")])
+def test_data_that_are_not_fit_are_refused(count: int, reason: str, fp32_graph: Path, tmp_path: Path) -> None:
+    empty = [np.full((64, 64, 3), 100, np.uint8)] * count
+    with pytest.raises(ValueError, match=reason):
+        train(fp32_graph, empty, tmp_path / "model", "face-detector", Train(calibration_images=2))
