@@ -1,0 +1,89 @@
+"""Reading the media of a request: raw or as a form's file, never more than is allowed, never on disk."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from starlette.requests import Request
+
+from masking.errors import EmptyMedia, MediaTooLarge
+from services.asgi.errors import SlowBody
+from services.asgi.multipart import ENVELOPE_BYTES, FileForm
+
+FORM: Final = "multipart/form-data"
+LINGER_SECONDS: Final = 1.0
+
+
+async def read_media(
+    request: Request, limit_bytes: int, limit_seconds: float, hold: Callable[[int], None] | None = None
+) -> bytes:
+    """Return the media in the body.
+
+    Args:
+        request: Raw media of any content type, or a form whose one part is named ``file``.
+        limit_bytes: Largest media.
+        limit_seconds: Time within which the body must have arrived.
+        hold: Told of the size of each chunk before it is kept; what it raises ends the reading.
+
+    Raises:
+        EmptyMedia: no bytes.
+        MediaTooLarge: more than the limit, by the Content-Length or as soon as it is passed; nothing more is kept.
+        BrokenBody: a form that cannot be read.
+        SlowBody: not there in time.
+    """
+    content_type = request.headers.get("content-type", "")
+    form = FileForm(content_type) if content_type.split(";")[0].strip().lower() == FORM else None
+    limit = limit_bytes + (ENVELOPE_BYTES if form else 0)
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdecimal() or int(declared) > limit:
+        if "expect" not in request.headers:
+            await _linger(request, limit)
+        raise _too_large(limit_bytes)
+    try:
+        async with asyncio.timeout(limit_seconds):
+            chunks = await _read(request, limit, limit_bytes, form, hold)
+    except TimeoutError:
+        raise SlowBody(f"a body must arrive within {limit_seconds:g} s") from None
+    data = form.finish() if form else b"".join(chunks)
+    if not data:
+        raise EmptyMedia("the body holds no bytes")
+    if len(data) > limit_bytes:
+        raise _too_large(limit_bytes)
+    return data
+
+
+async def _read(
+    request: Request, limit: int, limit_bytes: int, form: FileForm | None, hold: Callable[[int], None] | None
+) -> list[bytes]:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            chunks.clear()
+            await _linger(request, limit)
+            raise _too_large(limit_bytes)
+        if hold:
+            hold(len(chunk))
+        if form:
+            form.feed(chunk)
+        elif chunk:
+            chunks.append(chunk)
+    return chunks
+
+
+async def _linger(request: Request, limit: int) -> None:
+    """Throw away what comes for a moment: closing on a sender in full flow resets the line, and the answer is lost."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            size = 0
+            while size < limit:
+                message = await request.receive()
+                size += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
+
+
+def _too_large(limit_bytes: int) -> MediaTooLarge:
+    return MediaTooLarge(f"media may have up to {limit_bytes} bytes")

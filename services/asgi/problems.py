@@ -1,0 +1,140 @@
+"""Errors as RFC 9457 problem details: one table says which status and text each type of error gets."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+
+from masking.errors import (
+    DamagedMedia,
+    DeadlineExceeded,
+    EmptyMedia,
+    MediaError,
+    MediaTooLarge,
+    ModelError,
+    PolicyError,
+    UnsupportedMedia,
+)
+from mlops.logging import request_id
+from services.asgi.errors import (
+    BrokenBody,
+    Busy,
+    ForeignOrigin,
+    NotReady,
+    SlowBody,
+    StrangeHost,
+    UnknownParameter,
+)
+
+MEDIA_TYPE: Final = "application/problem+json"
+URN: Final = "urn:identity-masking-stack:problem:"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is told about one type of error.
+
+    Attributes:
+        status: HTTP status.
+        slug: End of the type URN.
+        title: What is wrong, the same for every occurrence.
+        tells: Whether the error's own text is given as detail; only where it never quotes the input.
+        ends_connection: Whether the connection is closed, since the rest of the body is not read.
+    """
+
+    status: int
+    slug: str
+    title: str
+    tells: bool = True
+    ends_connection: bool = False
+
+
+TABLE: Final[Mapping[type[Exception], Row]] = {
+    EmptyMedia: Row(400, "empty-body", "The body is empty"),
+    BrokenBody: Row(400, "broken-body", "The body cannot be read", ends_connection=True),
+    StrangeHost: Row(400, "strange-host", "The Host header names no host of this server"),
+    ForeignOrigin: Row(403, "foreign-origin", "Requests from other sites' pages are refused"),
+    SlowBody: Row(408, "slow-body", "The body did not arrive in time", ends_connection=True),
+    MediaTooLarge: Row(413, "too-large", "The media are larger than the limits allow", ends_connection=True),
+    UnsupportedMedia: Row(415, "unsupported-media", "Not a kind of media that is masked here"),
+    DamagedMedia: Row(422, "damaged-media", "The media are truncated or damaged"),
+    MediaError: Row(422, "bad-media", "The media cannot be masked"),
+    PolicyError: Row(422, "bad-policy", "The masking policy is not valid"),
+    UnknownParameter: Row(422, "unknown-parameter", "A query parameter does not exist or is given twice"),
+    RequestValidationError: Row(422, "invalid-parameter", "A parameter is not valid", tells=False),
+    ClientDisconnect: Row(499, "client-gone", "The client closed the connection", tells=False),
+    ModelError: Row(500, "model-failed", "The model failed", tells=False),
+    Exception: Row(500, "internal", "Something went wrong here", tells=False),
+    NotReady: Row(503, "not-ready", "No tested model is loaded yet"),
+    Busy: Row(503, "busy", "Too much work is waiting"),
+    DeadlineExceeded: Row(504, "deadline-exceeded", "The work took longer than is allowed", tells=False),
+}
+
+
+class Problem(BaseModel):
+    """Problem details (RFC 9457)."""
+
+    type: str = Field(description="URN that names the type of the problem; about:blank where the status says it all.")
+    title: str = Field(description="What is wrong; the same text for every problem of the type.")
+    status: int = Field(description="The HTTP status again.")
+    detail: str | None = Field(default=None, description="What is wrong in this case. Never quotes the input.")
+    request_id: str | None = Field(default=None, description="The X-Request-Id of this answer.")
+    errors: list[str] | None = Field(default=None, description="Each parameter that is not valid, and why.")
+
+
+def row_of(error: Exception) -> Row:
+    """Return the table's row for an error: its own type's, else the nearest parent's."""
+    return next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
+
+
+def problem(error: Exception) -> JSONResponse:
+    """Return the answer to an error."""
+    headers = {"Cache-Control": "no-store"}
+    if isinstance(error, HTTPException):
+        title = HTTPStatus(error.status_code).phrase
+        told = Problem(type="about:blank", title=title, status=error.status_code)
+        told.detail = error.detail if error.detail != title else None
+        headers |= dict(error.headers or {})
+    else:
+        row = row_of(error)
+        text = str(error) if row.tells else ""
+        told = Problem(type=URN + row.slug, title=row.title, status=row.status, detail=text or None)
+        if isinstance(error, RequestValidationError):
+            told.errors = [_invalid(fault) for fault in error.errors()]
+        if row.ends_connection:
+            headers["Connection"] = "close"
+        retry_after = getattr(error, "retry_after_seconds", None)
+        if retry_after is not None:
+            headers["Retry-After"] = str(retry_after)
+    told.request_id = request_id.get()
+    content = told.model_dump(exclude_none=True)
+    return JSONResponse(content, told.status, headers, media_type=MEDIA_TYPE)
+
+
+async def answer_with_problem(request: Request, error: Exception) -> JSONResponse:
+    """Answer an error that a route raised, as Starlette calls it."""
+    return problem(error)
+
+
+def responses(*errors: type[Exception]) -> dict[int | str, dict[str, Any]]:
+    """Describe the answers to these types of error for OpenAPI."""
+    rows: dict[int, list[str]] = {}
+    for error in errors:
+        rows.setdefault(TABLE[error].status, []).append(TABLE[error].title)
+    return {status: described("; ".join(titles)) for status, titles in rows.items()}
+
+
+def described(text: str) -> dict[str, Any]:
+    """Describe one problem answer for OpenAPI; the schema itself is added to the components by the app."""
+    return {"description": text, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+
+
+def _invalid(fault: Mapping[str, Any]) -> str:
+    # "loc" is where, with our own parameter's name; "input" and "ctx" would echo what was sent.
+    return f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"

@@ -1,0 +1,1 @@
+"""The platform API: so far, what the registry holds."""

@@ -1,0 +1,174 @@
+"""Who gets a thread: work waits in a queue as long as it will be in time, the rest is refused at once.
+
+The wait is estimated as the queued work times its measured cost by threads, and kept below the promised one. All state
+belongs to the event loop; threads only work.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, Final, TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+
+from masking.errors import DeadlineExceeded
+from mlops.metrics import Metrics
+from services.asgi.errors import Busy
+from services.serving.watch import StageWatch
+
+T = TypeVar("T")
+FIRST_GUESS_SECONDS: Final = 0.05
+"""Cost of a unit before any was measured."""
+WEIGHT: Final = 0.1
+"""Weight of the newest measurement in the moving average of costs."""
+
+
+@dataclass(slots=True)
+class Held:
+    """The bytes that one request holds."""
+
+    admission: "Admission"
+    size_bytes: int = 0
+
+    def add(self, size_bytes: int) -> None:
+        """Hold more.
+
+        Raises:
+            Busy: all requests together would hold too much.
+        """
+        self.admission.hold(size_bytes)
+        self.size_bytes += size_bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """Work that waits or runs."""
+
+    watch: StageWatch
+    units: float
+
+
+class Admission:
+    """The threads, the queue before them, and the bytes that are held for them."""
+
+    def __init__(
+        self, threads: int, queue_seconds: float, deadline_seconds: float, held_bytes: int, metrics: Metrics
+    ) -> None:
+        self._threads = threads
+        self._queue_seconds = queue_seconds
+        self._deadline_seconds = deadline_seconds
+        self._free_bytes = self._all_bytes = held_bytes
+        self._metrics = metrics
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="mask")
+        self._pending: set[Job] = set()
+        self._unit_seconds = FIRST_GUESS_SECONDS
+
+    def wait_seconds(self) -> float:
+        """Return how long new work would wait for a thread, about."""
+        if len(self._pending) < self._threads:
+            return 0.0
+        return sum(job.units for job in self._pending) * self._unit_seconds / self._threads
+
+    def hold(self, size_bytes: int) -> None:
+        """Hold more bytes, or give them back if negative.
+
+        Raises:
+            Busy: there is no room for them.
+        """
+        if size_bytes > self._free_bytes:
+            self._metrics.shed.labels("bytes").inc()
+            raise Busy("the server holds all the media it can; come back a little later")
+        self._free_bytes -= size_bytes
+        self._metrics.held_bytes.set(self._all_bytes - self._free_bytes)
+
+    @contextmanager
+    def holding(self) -> Iterator[Held]:
+        """Count the bytes of one request while it lasts."""
+        held = Held(self)
+        try:
+            yield held
+        finally:
+            self.hold(-held.size_bytes)
+
+    async def run(self, work: Callable[[StageWatch], T], units: float, request: Request) -> T:
+        """Do ``work`` in a thread and return what it returns.
+
+        Args:
+            work: What to do. It must tell the watch of its stages and let pass what that raises.
+            units: How much it is; any measure to which time is about proportional.
+            request: Whom it is for; its body must have been read.
+
+        Raises:
+            Busy: it would wait longer than is promised, or the server stops before its turn.
+            DeadlineExceeded: the time is over; a thread at work winds down and keeps its place till then.
+            ClientDisconnect: nobody waits for the answer any more.
+        """
+        wait = self.wait_seconds()
+        if wait > self._queue_seconds:
+            self._metrics.shed.labels("queue").inc()
+            raise Busy("the work that waits already would make this too late", ceil(wait - self._queue_seconds))
+        job = Job(StageWatch(self._metrics, self._deadline_seconds), units)
+        answer = asyncio.wrap_future(self._submit(work, job))
+        gone = asyncio.create_task(_disconnected(request))
+        waited: set[asyncio.Future[Any]] = {answer, gone}
+        try:
+            await asyncio.wait(waited, timeout=self._deadline_seconds, return_when=asyncio.FIRST_COMPLETED)
+            if answer.cancelled():
+                raise Busy("the server is stopping")
+            if answer.done():
+                return answer.result()
+            if gone.done():
+                raise ClientDisconnect
+            self._metrics.shed.labels("deadline").inc()
+            raise DeadlineExceeded
+        finally:
+            gone.cancel()
+            if not answer.done():
+                # Waiting work never starts; work that runs ends at its next stage.
+                job.watch.stop()
+                answer.cancel()
+
+    async def close(self) -> None:
+        """Drop what waits, end what runs at its next stage, and wait for that."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        for job in self._pending:
+            job.watch.stop()
+        await asyncio.to_thread(self._executor.shutdown, wait=True)
+
+    def _submit(self, work: Callable[[StageWatch], T], job: Job) -> Future[T]:
+        loop = asyncio.get_running_loop()
+
+        def timed() -> T:
+            job.watch.began()
+            start = time.perf_counter()
+            result = work(job.watch)
+            cost = (time.perf_counter() - start) / job.units
+            loop.call_soon_threadsafe(self._measured, cost)
+            return result
+
+        future = self._executor.submit(copy_context().run, timed)
+        self._pending.add(job)
+        self._show_depth()
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._ended, job))
+        return future
+
+    def _measured(self, unit_seconds: float) -> None:
+        self._unit_seconds += WEIGHT * (unit_seconds - self._unit_seconds)
+
+    def _ended(self, job: Job) -> None:
+        self._pending.discard(job)
+        self._show_depth()
+
+    def _show_depth(self) -> None:
+        self._metrics.queue_depth.set(max(0, len(self._pending) - self._threads))
+
+
+async def _disconnected(request: Request) -> None:
+    """Return when the client has gone; there is nothing else to receive once the body was read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

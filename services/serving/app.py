@@ -1,0 +1,90 @@
+"""Serving as a part that can be composed, and as an app of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+import cv2
+from fastapi import FastAPI
+
+from masking.face.maskers import MASKERS
+from mlops.cache import AnswerCache
+from mlops.layers import InvalidSettings
+from mlops.metrics import Metrics
+from mlops.registry.bundle import BundleError, current, pointer_stamp
+from mlops.settings import Settings
+from services.asgi.app import Part, create_app
+from services.serving.admission import Admission
+from services.serving.cores import cores
+from services.serving.model import LoadedModel, load
+from services.serving.plane import DataPlane
+from services.serving.pool import ModelPool
+from services.serving.routes import serving_router
+from services.serving.watcher import Source, watch
+
+TITLE = "Identity Masking Stack"
+
+
+def serving_part(settings: Settings, metrics: Metrics, source: Source | None = None) -> Part:
+    """Return the data plane as a part of an app.
+
+    Args:
+        settings: The whole tree.
+        metrics: What is counted.
+        source: Where models come from; the local bundles of the settings unless given.
+
+    Raises:
+        InvalidSettings: the default style is none, or the cache's secret or Redis' URL cannot be used.
+    """
+    if settings.masking.style not in MASKERS:
+        raise InvalidSettings(f"masking.style: the styles are {', '.join(MASKERS)}")
+    serving = settings.serving
+    pool = ModelPool(metrics)
+    admission = Admission(
+        serving.threads or cores(),
+        serving.queue_seconds,
+        serving.deadline_seconds,
+        settings.limits.held_bytes,
+        metrics,
+    )
+    cache = AnswerCache(settings.cache, metrics)
+    plane = DataPlane(pool, admission, cache, settings.limits, metrics)
+    models = source or bundles(settings)
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        # Images are worked on side by side; within one, more threads would only get into each other's way.
+        cv2.setNumThreads(1)
+        await cache.open()
+        watcher = asyncio.create_task(
+            watch(models, pool, metrics, settings.registry.poll_seconds, serving.reload_retry_seconds)
+        )
+        try:
+            yield
+        finally:
+            watcher.cancel()
+            with suppress(asyncio.CancelledError):
+                await watcher
+            await admission.close()
+            await cache.close()
+
+    return Part(serving_router(plane, settings.masking), lifespan, pool.readiness)
+
+
+def bundles(settings: Settings) -> Source:
+    """Return the local, verified bundles as a source of models."""
+    registry = settings.registry
+
+    def load_current() -> LoadedModel:
+        bundle = current(registry.bundles_path, registry.model)
+        if bundle is None:
+            raise BundleError("the pointer has gone")
+        return load(bundle, threads=1)
+
+    return Source(partial(pointer_stamp, registry.bundles_path, registry.model), load_current)
+
+
+def serving_app(settings: Settings, metrics: Metrics, source: Source | None = None) -> FastAPI:
+    """Return the app that serves alone. Arguments and errors as in `serving_part`."""
+    return create_app(settings, metrics, [serving_part(settings, metrics, source)], TITLE)

@@ -1,0 +1,115 @@
+"""From a verified bundle to a detector that may serve: golden-tested, benchmarked, warm."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masking.errors import ModelError
+from masking.face.detectors import DETECTORS, Detector
+from masking.face.detectors.centerface import Session
+from masking.onnx import open_session
+from mlops.registry.bundle import Bundle
+
+PICTURE = "picture"
+TOLERANCE = {"heat": 0.05, "scale": 0.25, "offset": 0.15, "landmarks": 0.15}
+"""How far an output may lie from the golden one: kernels of other processors round otherwise, saturating ones fail."""
+FACE = 0.2
+ROUNDS = 5
+
+Array = NDArray[Any]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model that serves.
+
+    Attributes:
+        name: Name of the registered model.
+        version: Its version in the registry.
+        precision: Which of its graphs serves, ``int8`` or ``fp32``: the faster one here that passes its golden test.
+        detector: Finds faces with it.
+        bundle: Digest of the bundle.
+    """
+
+    name: str
+    version: str
+    precision: str
+    detector: Detector
+    bundle: str
+
+
+def load(bundle: Bundle, threads: int = 1) -> LoadedModel:
+    """Open, golden-test, warm and time each graph of a bundle, and take the fastest that passes.
+
+    Args:
+        bundle: The verified bundle.
+        threads: Threads within one inference.
+
+    Raises:
+        ModelError: No graph of the bundle gives its golden outputs on this machine.
+    """
+    if bundle.architecture not in DETECTORS:
+        raise ModelError(f"architecture {bundle.architecture!r} is unknown here")
+    golden = _read_golden(bundle)
+    seconds: dict[str, float] = {}
+    sessions = {}
+    for precision, file in bundle.graphs.items():
+        session = open_session(file, threads)
+        try:
+            fault = golden_fault(session.run(None, {PICTURE: golden[PICTURE]}), golden, precision)
+        except KeyError as error:
+            raise ModelError(f"version {bundle.version} lacks the golden value {error}") from error
+        if fault:
+            log.warning("graph refused", extra={"version": bundle.version, "precision": precision, "fault": fault})
+            continue
+        seconds[precision] = _fastest(session, golden[PICTURE])
+        sessions[precision] = session
+    if not seconds:
+        raise ModelError(f"no graph of version {bundle.version} gives its golden outputs on this machine")
+    best = min(seconds, key=lambda precision: seconds[precision])
+    detector = DETECTORS[bundle.architecture](sessions[best])
+    return LoadedModel(bundle.name, bundle.version, best, detector, bundle.digest)
+
+
+def golden_fault(outputs: Sequence[Array], golden: Mapping[str, Array], precision: str) -> str | None:
+    """Say what is wrong with the outputs of the golden picture; None if nothing is.
+
+    Where no face is, scale, offset and landmarks mean nothing, so they are compared at the golden centres of faces.
+    """
+    centres = golden[f"{precision}/heat"][0, 0] >= FACE
+    if not centres.any():
+        return "the golden picture shows no face"
+    for found, (name, tolerance) in zip(outputs, TOLERANCE.items(), strict=True):
+        expected = golden[f"{precision}/{name}"]
+        if found.shape != expected.shape:
+            return f"{name} has shape {found.shape}, golden is {expected.shape}"
+        distance = np.abs(found - expected)[0]
+        furthest = float((distance if name == "heat" else distance[:, centres]).max())
+        if not furthest <= tolerance:
+            return f"{name} is {furthest:.3f} off its golden value, {tolerance} is allowed"
+    return None
+
+
+def _read_golden(bundle: Bundle) -> dict[str, Array]:
+    try:
+        with np.load(bundle.golden, allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"the golden outputs of version {bundle.version} cannot be read") from error
+
+
+def _fastest(session: Session, picture: Array) -> float:
+    """Give the least CPU seconds of one run: the minimum is what the graph costs, the rest is what else ran."""
+    times = []
+    for _ in range(ROUNDS):
+        start = time.thread_time()
+        session.run(None, {PICTURE: picture})
+        times.append(time.thread_time() - start)
+    return min(times)

@@ -1,0 +1,58 @@
+"""What the OpenAPI document says of the media endpoints beyond what FastAPI finds out by itself."""
+
+from typing import Any, Final
+
+BINARY: Final = {"type": "string", "format": "binary"}
+IMAGE_TYPES: Final = ("image/jpeg", "image/png", "image/webp")
+
+IMAGE_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "description": (
+            "The image, raw or as the one file of a form. Its kind is found out from its bytes; "
+            "other content types than these are taken as raw."
+        ),
+        "content": {
+            **{kind: {"schema": BINARY} for kind in IMAGE_TYPES},
+            "application/octet-stream": {"schema": BINARY},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"file": BINARY},
+                    "required": ["file"],
+                    "additionalProperties": False,
+                }
+            },
+        },
+    }
+}
+
+
+def _header(description: str, **schema: object) -> dict[str, Any]:
+    return {"description": description, "required": True, "schema": {"type": "string"} | schema}
+
+
+ID_HEADERS: Final = {
+    "X-Prediction-Id": _header(
+        "Names this answer; every answer gets a new one, cached ones too.", pattern="^[0-9a-f]{32}$"
+    ),
+    "X-Model-Version": _header("Version of the model that found the faces."),
+    "X-Request-Id": _header("The request's id, for log lines.", pattern="^[A-Za-z0-9._-]{1,64}$"),
+}
+MASKED_IMAGE: Final[dict[str, Any]] = {
+    "description": "The masked image: same kind and size, upright, without metadata.",
+    "content": {kind: {"schema": BINARY} for kind in IMAGE_TYPES},
+    "headers": {
+        **ID_HEADERS,
+        "X-Faces-Masked": _header("How many faces are masked.", pattern="^[0-9]+$"),
+        "X-Cache": _header(
+            "Where the answer was: in this process, in Redis, nowhere, or not looked for since the request's "
+            "Cache-Control says no-cache or no-store.",
+            enum=["hit-memory", "hit-redis", "miss", "bypass"],
+        ),
+        "X-Mask-Report": _header(
+            "What was done, as ASCII JSON of up to 8192 characters; a longer one lacks its lists and has "
+            '"truncated": true.'
+        ),
+    },
+}

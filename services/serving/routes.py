@@ -1,0 +1,145 @@
+"""The HTTP routes of the data plane."""
+
+import uuid
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from masking.errors import (
+    DamagedMedia,
+    DeadlineExceeded,
+    EmptyMedia,
+    MediaTooLarge,
+    ModelError,
+    PolicyError,
+    UnsupportedMedia,
+)
+from masking.face.maskers import MASKERS
+from masking.pipeline import HIGHEST_THRESHOLD, LOWEST_THRESHOLD, Detected, Policy
+from mlops.settings import MaskingSettings
+from services.asgi.errors import (
+    BrokenBody,
+    Busy,
+    ForeignOrigin,
+    NotReady,
+    SlowBody,
+    StrangeHost,
+    UnknownParameter,
+)
+from services.asgi.parameters import only
+from services.asgi.problems import responses
+from services.serving.answer import report_header
+from services.serving.openapi import ID_HEADERS, IMAGE_BODY, MASKED_IMAGE
+from services.serving.plane import DataPlane
+
+PROBLEMS: Final = responses(
+    EmptyMedia,
+    BrokenBody,
+    StrangeHost,
+    ForeignOrigin,
+    SlowBody,
+    MediaTooLarge,
+    UnsupportedMedia,
+    DamagedMedia,
+    PolicyError,
+    UnknownParameter,
+    ModelError,
+    NotReady,
+    Busy,
+    DeadlineExceeded,
+)
+
+Style = Annotated[str, Query(description="How faces are covered.", json_schema_extra={"enum": sorted(MASKERS)})]
+Threshold = Annotated[
+    float,
+    Query(
+        description="Detector score from which a face counts; lower finds, and masks, more.",
+        ge=LOWEST_THRESHOLD,
+        le=HIGHEST_THRESHOLD,
+        allow_inf_nan=False,
+    ),
+]
+
+
+class Size(BaseModel):
+    """Size of the upright image in pixels."""
+
+    width: int
+    height: int
+
+
+class Face(BaseModel):
+    """One face, as the detector found it, in pixels of the upright image; it may reach over the edges."""
+
+    box: Annotated[list[float], Field(min_length=4, max_length=4, description="x1, y1, x2, y2")]
+    score: Annotated[float, Field(ge=0, le=1)]
+    landmarks: Annotated[
+        list[Annotated[list[float], Field(min_length=2, max_length=2)]],
+        Field(min_length=5, max_length=5, description="x, y of right eye, left eye, nose, right and left mouth corner"),
+    ]
+
+
+class Detection(BaseModel):
+    """The faces of an image, surest first: exactly those that masking at this threshold covers."""
+
+    image: Size
+    faces: list[Face]
+    model_version: str
+
+
+def serving_router(plane: DataPlane, defaults: MaskingSettings) -> APIRouter:
+    """Return the routes over a data plane; ``defaults`` is what a request that does not say gets."""
+    router = APIRouter(prefix="/v1", tags=["masking"], responses=PROBLEMS)
+
+    @router.post(
+        "/mask/image",
+        openapi_extra=IMAGE_BODY,
+        responses={200: MASKED_IMAGE},
+        response_class=Response,
+        dependencies=[Depends(only("style", "threshold"))],
+    )
+    async def mask_image(
+        request: Request, style: Style = defaults.style, threshold: Threshold = defaults.threshold
+    ) -> Response:
+        """Mask every face of an image."""
+        served = await plane.mask(request, Policy(style, threshold))
+        headers = _identity(served.model.version) | {
+            "X-Faces-Masked": str(served.answer.faces),
+            "X-Cache": served.cache,
+            "X-Mask-Report": report_header(served.answer.report),
+        }
+        return Response(served.answer.data, media_type=served.answer.media_type, headers=headers)
+
+    @router.post(
+        "/detect/image",
+        openapi_extra=IMAGE_BODY,
+        responses={200: {"headers": ID_HEADERS}},
+        dependencies=[Depends(only("threshold"))],
+    )
+    async def detect_image(
+        request: Request, response: Response, threshold: Threshold = defaults.threshold
+    ) -> Detection:
+        """Find the faces of an image, without masking it."""
+        found, model = await plane.detect(request, threshold)
+        response.headers.update(_identity(model.version))
+        return _told(found, model.version)
+
+    return router
+
+
+def _identity(version: str) -> dict[str, str]:
+    return {"X-Prediction-Id": uuid.uuid4().hex, "X-Model-Version": version, "Cache-Control": "no-store"}
+
+
+def _told(found: Detected, version: str) -> Detection:
+    faces = found.faces
+    return Detection(
+        image=Size(width=found.width, height=found.height),
+        faces=[
+            Face(box=box.tolist(), score=float(score), landmarks=landmarks.tolist())
+            for box, score, landmarks in zip(faces.boxes, faces.scores, faces.landmarks, strict=True)
+        ],
+        model_version=version,
+    )

@@ -1,0 +1,53 @@
+"""``python -m services.worker``: follow the champion; ``--once`` looks once, ``--promote N`` moves the alias."""
+
+import argparse
+import sys
+
+from prometheus_client import CollectorRegistry
+
+from mlops.layers import InvalidSettings
+from mlops.logging import configure_logging
+from mlops.metrics import Metrics
+from mlops.registry.mlflow import Registry, RegistryError
+from mlops.settings import Settings, load_settings
+from services.asgi.server import run
+from services.worker.app import worker_app
+from services.worker.pull import Puller
+
+
+def main() -> int:
+    """Run; the exit code is 1 if the one look or the promotion failed."""
+    parser = argparse.ArgumentParser(prog="python -m services.worker", description=__doc__)
+    once = parser.add_mutually_exclusive_group()
+    once.add_argument("--once", action="store_true", help="bring the champion, then end")
+    once.add_argument("--promote", metavar="VERSION", help="make this registered version the champion, then end")
+    arguments = parser.parse_args()
+    try:
+        settings = load_settings()
+    except InvalidSettings as error:
+        raise SystemExit(f"settings:\n{error}") from None
+    configure_logging(settings.logging)
+    if arguments.promote is not None:
+        return promote(settings, arguments.promote)
+    if arguments.once:
+        return int(Puller(settings.registry, CollectorRegistry()).pull() in ("failed", "refused"))
+    run(worker_app(settings, Metrics()), settings.server)
+    return 0
+
+
+def promote(settings: Settings, version: str) -> int:
+    """Move the alias, and tell."""
+    if not version.isdecimal():
+        sys.stderr.write("give the number of a registered version: make champion VERSION=2\n")
+        return 2
+    try:
+        champion = Registry(settings.registry.tracking_uri).promote(settings.registry.model, version)
+    except RegistryError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stderr.write(f"{champion.name} version {champion.version} is champion\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""The worker as a service: the loop, with its own health and metrics beside it."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+
+from mlops.metrics import Metrics
+from mlops.settings import Settings
+from services.asgi.app import Part, create_app
+from services.asgi.health import Readiness
+from services.worker.pull import Puller, following
+
+
+def worker_part(settings: Settings, metrics: Metrics) -> Part:
+    """Return the loop as a part: while it is open, the champion is followed."""
+    puller = Puller(settings.registry, metrics.registry)
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        root = settings.registry.bundles_path / settings.registry.model
+        for left in root.glob(".incoming-*"):  # a worker that was killed while it wrote
+            shutil.rmtree(left, ignore_errors=True)
+        async with following(puller.pull, settings.registry.poll_seconds):
+            yield
+
+    return Part(APIRouter(), lifespan, lambda: Readiness(ready=True))
+
+
+def worker_app(settings: Settings, metrics: Metrics) -> FastAPI:
+    """Return the app of the worker alone: health and metrics."""
+    return create_app(settings, metrics, [worker_part(settings, metrics)], "Identity Masking Stack: worker")

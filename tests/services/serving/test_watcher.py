@@ -1,0 +1,131 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from masking.errors import ModelError
+from mlops.metrics import Metrics
+
+MASK = "/v1/mask/image"
+NEW = {"Cache-Control": "no-store"}
+pytestmark = pytest.mark.anyio
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    for _ in range(1000):
+        if await condition():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it did not come about")
+
+
+def swaps(metrics: Metrics, outcome: str) -> float:
+    return metrics.registry.get_sample_value("masker_model_swaps_total", {"outcome": outcome}) or 0
+
+
+async def test_it_serves_as_soon_as_there_is_a_model(
+    make_async_client: Callable[..., Any], photo: bytes, registry: Any, metrics: Metrics
+) -> None:
+    registry.version = None
+    async with make_async_client() as client:
+        for answer in (await client.get("/readyz"), await client.post(MASK, content=photo)):
+            assert answer.status_code == 503
+            assert answer.headers["retry-after"] == "1"
+            assert answer.json()["type"].endswith("not-ready")
+        assert metrics.registry.get_sample_value("masker_ready") == 0
+        registry.version = "1"
+
+        async def ready() -> bool:
+            return bool((await client.get("/readyz")).status_code == 200)
+
+        await until(ready)
+        told = (await client.get("/readyz")).json()
+        assert told == {
+            "ready": True,
+            "model": "face-detector",
+            "version": "1",
+            "precision": "fp32",
+            "bundle": "0" * 64,
+        }
+        assert (await client.post(MASK, content=photo)).status_code == 200
+
+
+async def test_a_new_champion_is_swapped_in_under_load_without_a_failed_request(
+    make_async_client: Callable[..., Any], photo: bytes, registry: Any, metrics: Metrics
+) -> None:
+    versions, statuses = [], []
+    async with make_async_client() as client:
+
+        async def ask() -> None:
+            while len(set(versions)) < 4:
+                answer = await client.post(MASK, content=photo, headers=NEW)
+                statuses.append(answer.status_code)
+                versions.append(answer.headers["x-model-version"])
+
+        async def publish() -> None:
+            for version in ("2", "3", "4"):
+                await asyncio.sleep(0.1)
+                registry.version = version
+
+        await asyncio.wait_for(asyncio.gather(publish(), *(ask() for _ in range(3))), 20)
+        shown = (await client.get("/metrics")).text
+    assert set(statuses) == {200}
+    assert set(versions) == {"1", "2", "3", "4"}
+    assert swaps(metrics, "swapped") == 4
+    assert 'masker_model_info{model="face-detector",precision="fp32",version="4"} 1.0' in shown
+    assert 'version="3"' not in shown
+
+
+async def test_a_new_champion_answers_what_the_old_one_had_answered(
+    make_async_client: Callable[..., Any], photo: bytes, registry: Any
+) -> None:
+    async with make_async_client() as client:
+        await client.post(MASK, content=photo)
+        registry.version = "2"
+
+        async def swapped() -> bool:
+            return bool((await client.get("/readyz")).json()["version"] == "2")
+
+        await until(swapped)
+        assert (await client.post(MASK, content=photo)).headers["x-cache"] == "miss"
+
+
+async def test_a_model_that_cannot_be_loaded_leaves_the_old_one_and_is_tried_again(
+    make_async_client: Callable[..., Any], photo: bytes, registry: Any, metrics: Metrics
+) -> None:
+    async with make_async_client(serving__reload_retry_seconds=0.05) as client:
+        registry.error = ModelError("its golden test fails")
+        registry.version = "2"
+
+        async def failed_twice() -> bool:
+            return swaps(metrics, "failed") >= 2
+
+        await until(failed_twice)
+        answer = await client.post(MASK, content=photo)
+        assert (answer.status_code, answer.headers["x-model-version"]) == (200, "1")
+        registry.error = None
+
+        async def recovered() -> bool:
+            return bool((await client.get("/readyz")).json()["version"] == "2")
+
+        await until(recovered)
+        loads = registry.loads
+        await asyncio.sleep(0.1)
+        assert registry.loads == loads, "what is loaded is not loaded again"
+
+
+@pytest.mark.parametrize("fault", [None, PermissionError("champion.json")])
+async def test_a_pointer_that_has_gone_changes_nothing(
+    make_async_client: Callable[..., Any], photo: bytes, registry: Any, fault: Exception | None
+) -> None:
+    async with make_async_client() as client:
+        registry.version, registry.stamp_error = None, fault
+        await asyncio.sleep(0.1)
+        assert (await client.post(MASK, content=photo)).status_code == 200
+        registry.version, registry.stamp_error = "2", None
+
+        async def swapped() -> bool:
+            return bool((await client.get("/readyz")).json()["version"] == "2")
+
+        await until(swapped)
