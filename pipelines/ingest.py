@@ -33,7 +33,7 @@ KEY = Path("var/ingest.key")
 # A detected box becomes a label here, so it must be surer than one that only has to be masked.
 LABEL_THRESHOLD = 0.5
 # Fewer pictures than this are drawn sooner than a second process has started.
-_WORTH_A_POOL = 100
+_WORTH_A_POOL = 40
 _PEOPLE, _CROPS, _SCENES, _SPLITS = range(4)
 
 T = TypeVar("T")

@@ -16,8 +16,7 @@ from typing import Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
-from typing_extensions import TypedDict
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from masking.errors import MediaError
 from masking.media.image import decode, views
@@ -40,7 +39,7 @@ class PhotosError(Exception):
     """The folder, as a whole, cannot be used."""
 
 
-class Labelled(TypedDict):
+class Labelled(BaseModel):
     """What `boxes.json` says of one photo."""
 
     size: tuple[float, float]
@@ -155,11 +154,11 @@ def _faces(photo: Photo, pixels: NDArray[np.uint8], reading: Reading) -> list[Fa
     if labelled is None:
         faces = [Face(b, p, "detected") for b, p in zip(found.boxes, found.landmarks, strict=True)]
     else:
-        across, down = (real / told for real, told in zip((width, height), labelled["size"], strict=True))
+        across, down = (real / told for real, told in zip((width, height), labelled.size, strict=True))
         if abs(across / down - 1.0) > 0.02:
             raise _LabelsDoNotFit(f"{LABELS} gives it a size of another shape")
         scale = np.array([across, down, across, down])
-        boxes = [(np.array(box) * scale).astype(np.float32) for box in labelled["boxes"]]
+        boxes = [(np.array(box) * scale).astype(np.float32) for box in labelled.boxes]
         faces = [Face(box, _landmarks(box, found), "labelled") for box in boxes]
     ends = np.array([width, height, width, height], np.float32)
     inside = [Face(np.clip(face.box, 0.0, ends), face.landmarks, face.box_source) for face in faces]

@@ -37,25 +37,26 @@ END_SECONDS: Final = 5.0
 
 def repro() -> int:
     """Run `dvc repro` and give its exit code; a signal to this process ends the stage that runs, too."""
-    dvc = Path(sys.executable).with_name("dvc")
-    child = subprocess.Popen([str(dvc), "repro"], start_new_session=True)
 
-    def end(number: int, _: types.FrameType | None) -> None:
-        end_group(child, signal.SIGTERM)
+    def stop(number: int, _: types.FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    child = subprocess.Popen([str(Path(sys.executable).with_name("dvc")), "repro"], start_new_session=True)
     try:
         return child.wait()
     finally:
+        end_group(child)
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def end_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def end_group(child: subprocess.Popen[bytes]) -> None:
     """Ask a child and all that it started to end, and kill what is left after `END_SECONDS`."""
+    if child.poll() is not None:
+        return
     with suppress(ProcessLookupError):
-        os.killpg(child.pid, number)
+        os.killpg(child.pid, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         child.wait(END_SECONDS)
     with suppress(ProcessLookupError):

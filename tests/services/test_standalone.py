@@ -1,0 +1,180 @@
+"""What `make run` does, on a copy of the project with small parameters: the real pipeline, MLflow, DVC and server."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+COPIED = ("masking", "mlops", "pipelines", "services", "configs", ".dvc", "dvc.yaml", "params.yaml", ".dvcignore")
+SMALL = {
+    "ingest": {"identities": 12, "captures": 4, "scenes": 12, "test_share": 0.5, "crop_px": 96},
+    "validation": {"min_identities_per_split": 2, "min_scenes": 2},
+    "train": {"calibration_images": 4},
+    "evaluate": {"people": 4, "trials": 2, "judge_floor": 0.2},
+}
+GATE = [{"metric": "detection.int8.recall", "at_least": 0.3}, {"metric": "detection.recall_drop", "at_most": 0.2}]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    leave = shutil.ignore_patterns("__pycache__", "cache", "tmp", "config.local")
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=leave)
+        else:
+            shutil.copyfile(ROOT / name, folder / name)
+    (folder / "data/photos").mkdir(parents=True)
+    (folder / "data/base").mkdir()
+    shutil.copyfile(ROOT / "data/base/centerface.onnx", folder / "data/base/centerface.onnx")
+    params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    for section, values in SMALL.items():
+        params[section] |= values
+    params["register"]["gate"] = GATE
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    return folder
+
+
+class Running:
+    """`services.standalone` as a child, and the port that it serves on."""
+
+    def __init__(self, folder: Path, log: Path, *arguments: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("MASKER_", "MLFLOW_"))}
+        environment |= {"MASKER_SERVER__PORT": str(self.port), "DVC_NO_ANALYTICS": "1", "GX_ANALYTICS_ENABLED": "false"}
+        environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+        self.log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "services.standalone", *arguments],
+                cwd=folder,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def get(self, path: str, data: bytes | None = None) -> tuple[int, bytes, dict[str, str]]:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, answer.read(), {k.lower(): v for k, v in answer.headers.items()}
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read(), {}
+        except OSError:
+            return 0, b"", {}
+
+    def wait_for(self, version: str, seconds: float) -> dict[str, str]:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            assert self.process.poll() is None, self.log.read_text(encoding="utf-8")
+            status, body, _ = self.get("/readyz")
+            if status == 200 and json.loads(body)["version"] == version:
+                return dict(json.loads(body))
+            time.sleep(0.2)
+        raise AssertionError(f"version {version} does not serve:\n{self.log.read_text(encoding='utf-8')}")
+
+
+@contextmanager
+def running(folder: Path, log: Path, *arguments: str) -> Iterator[Running]:
+    standalone = Running(folder, log, *arguments)
+    try:
+        yield standalone
+    finally:
+        standalone.process.kill()
+        standalone.process.wait()
+
+
+def left_in(folder: Path) -> list[str]:
+    """Processes that work in the folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "cwd").resolve() == folder and (entry / "cmdline").read_bytes():
+                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found
+
+
+def ends_whole(standalone: Running, folder: Path, number: signal.Signals) -> None:
+    """All of it is gone within the promised 10 s after a signal."""
+    standalone.process.send_signal(number)
+    begin = time.monotonic()
+    standalone.process.wait(10)
+    while left_in(folder) and time.monotonic() - begin < 10:
+        time.sleep(0.1)
+    assert left_in(folder) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="processes are looked up in /proc")
+def test_a_signal_ends_the_stage_that_runs(project: Path, tmp_path: Path) -> None:
+    with running(project, tmp_path / "log", "--repro") as standalone:
+        end = time.monotonic() + 60
+        while "Running stage 'ingest'" not in standalone.log.read_text(encoding="utf-8"):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        time.sleep(1)
+        assert any("pipelines.ingest" in command for command in left_in(project))
+        ends_whole(standalone, project, signal.SIGTERM)
+
+
+@pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="processes are looked up in /proc")
+def test_from_nothing_to_a_masked_photo_and_another_champion(project: Path, tmp_path: Path, hopper: bytes) -> None:
+    with running(project, tmp_path / "first", "--repro") as standalone:
+        ready = standalone.wait_for("1", seconds=300)
+        assert ready["precision"] in ("int8", "fp32")
+        status, masked, headers = standalone.get("/v1/mask/image", hopper)
+        assert (status, headers["x-faces-masked"], headers["x-model-version"]) == (200, "1", "1")
+        assert json.loads(headers["x-mask-report"])["precision"] == ready["precision"]
+        assert masked[:3] == b"\xff\xd8\xff"
+        assert standalone.get("/v1/mask/image", hopper)[2]["x-cache"] == "hit-memory"
+        status, body, _ = standalone.get("/v1/models/face-detector")
+        (version,) = json.loads(body)["versions"]
+        assert version["aliases"] == ["champion"]
+        assert float(version["tags"]["detection.int8.recall"]) > 0.3
+        # A second version of the same bundle becomes champion: it serves without a restart.
+        registered = (project / "data/registered.json").read_bytes()
+        python = [sys.executable, "-m", "pipelines.register"]
+        subprocess.run(python, cwd=project, check=True, capture_output=True)
+        standalone.wait_for("2", seconds=60)
+        (project / "data/registered.json").write_bytes(registered)
+        back = [sys.executable, "-m", "services.worker", "--promote", "1"]
+        subprocess.run(back, cwd=project, check=True, capture_output=True)
+        standalone.wait_for("1", seconds=60)
+        ends_whole(standalone, project, signal.SIGINT)
+
+    with running(project, tmp_path / "second", "--repro") as standalone:
+        standalone.wait_for("1", seconds=60)
+        log = (tmp_path / "second").read_text(encoding="utf-8")
+        assert "up to date" in log
+        assert "champion pulled" not in log, "the registry did not change, so nobody opens it"
+        ends_whole(standalone, project, signal.SIGTERM)
+
+
+def test_a_gate_that_closes_registers_nothing_and_says_why(project: Path, tmp_path: Path) -> None:
+    params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    params["register"]["gate"] = [{"metric": "detection.int8.recall", "at_least": 1.01}]
+    folder = Path(shutil.copytree(project, tmp_path / "strict", symlinks=True))
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    with running(folder, tmp_path / "log", "--repro") as standalone:
+        assert standalone.process.wait(120) != 0
+    log = (tmp_path / "log").read_text(encoding="utf-8")
+    assert "nothing was registered: detection.int8.recall is" in log
+    assert "at least 1.01 is required" in log
