@@ -1,0 +1,93 @@
+"""A photo goes in through the proxy, a masked photo comes out, and a repeated one comes from the cache."""
+
+import io
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.stack
+JPEG = {"Content-Type": "image/jpeg"}
+
+
+def pixels(encoded: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(encoded)) as image:
+        return np.asarray(image.convert("RGB"), np.float64)
+
+
+def test_the_face_of_a_real_photo_is_masked(proxy: httpx2.Client, photo: bytes) -> None:
+    found = proxy.post("/v1/detect/image", content=photo, headers=JPEG)
+    assert found.status_code == 200
+    (face,) = found.json()["faces"]
+    answer = proxy.post("/v1/mask/image", content=photo, headers=JPEG)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "image/jpeg"
+    assert answer.headers["X-Faces-Masked"] == "1"
+    assert answer.headers["X-Model-Version"] == str(found.json()["model_version"])
+    assert answer.headers["X-Request-Id"]
+    assert answer.headers["X-Prediction-Id"]
+    before, after = pixels(photo), pixels(answer.content)
+    assert after.shape == before.shape
+    x1, y1, x2, y2 = (round(value) for value in face["box"])
+    assert before[y1:y2, x1:x2].std(axis=(0, 1)).min() > 20
+    assert after[y1:y2, x1:x2].std(axis=(0, 1)).max() < 5
+    assert np.abs(after[:50] - before[:50]).mean() < 5
+
+
+def test_a_repeated_photo_comes_from_the_cache_and_outlives_its_replica(
+    proxy: httpx2.Client,
+    ready: Callable[[], bool],
+    photo: bytes,
+    compose: Callable[..., str],
+    until: Callable[..., Any],
+) -> None:
+    first = proxy.post("/v1/mask/image", content=photo, headers=JPEG)
+    assert first.headers["X-Cache"] == "miss"
+    # Redis gets the answer a moment after the caller does.
+    time.sleep(0.5)
+    again = proxy.post("/v1/mask/image", content=photo, headers=JPEG)
+    assert again.headers["X-Cache"] in {"hit-memory", "hit-redis"}
+    compose("restart", "serving")
+    until(ready)
+    later = proxy.post("/v1/mask/image", content=photo, headers=JPEG)
+    assert later.headers["X-Cache"] == "hit-redis"
+    assert later.content == again.content == first.content
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [(b"", 400), (b"no picture at all", 415), (b"GIF89a" + bytes(50), 415)], ids=repr
+)
+def test_what_is_no_photo_is_refused_with_a_problem(proxy: httpx2.Client, body: bytes, status: int) -> None:
+    answer = proxy.post("/v1/mask/image", content=body, headers=JPEG)
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert not body or body not in answer.content
+
+
+def test_a_truncated_photo_is_refused(proxy: httpx2.Client, photo: bytes) -> None:
+    assert proxy.post("/v1/mask/image", content=photo[: len(photo) // 2], headers=JPEG).status_code == 422
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/", "/admin", "/../metrics", "/v1/../metrics"])
+def test_the_proxy_shows_nothing_that_is_not_named(proxy: httpx2.Client, path: str) -> None:
+    answer = proxy.get(path)
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["/livez", "/v1/models"])
+def test_the_proxy_refuses_names_that_are_not_ours(proxy: httpx2.Client, path: str) -> None:
+    assert proxy.get(path, headers={"Host": "elsewhere.example"}).status_code == 421
+
+
+def test_documents_come_through_the_proxy(proxy: httpx2.Client) -> None:
+    assert "/v1/mask/image" in proxy.get("/openapi.json").json()["paths"]
+    assert proxy.get("/docs").status_code == 200
+
+
+def test_control_lists_the_model_that_serves(proxy: httpx2.Client) -> None:
+    assert proxy.get("/v1/models").status_code == 200
