@@ -57,10 +57,14 @@ def serving_part(settings: Settings, metrics: Metrics, source: Source | None = N
         # Images are worked on side by side; within one, more threads would only get into each other's way.
         cv2.setNumThreads(1)
         await cache.open()
+        looked = asyncio.Event()
         watcher = asyncio.create_task(
-            watch(models, pool, metrics, settings.registry.poll_seconds, serving.reload_retry_seconds)
+            watch(models, pool, metrics, settings.registry.poll_seconds, serving.reload_retry_seconds, looked)
         )
         try:
+            # Where there is a model already, the port opens only when it is loaded: a replica that starts again is
+            # not sent requests that it cannot answer.
+            await looked.wait()
             yield
         finally:
             watcher.cancel()

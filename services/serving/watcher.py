@@ -25,8 +25,17 @@ class Source:
     load: Callable[[], LoadedModel]
 
 
-async def watch(source: Source, pool: ModelPool, metrics: Metrics, poll_seconds: float, retry_seconds: float) -> None:
+async def watch(
+    source: Source,
+    pool: ModelPool,
+    metrics: Metrics,
+    poll_seconds: float,
+    retry_seconds: float,
+    looked: asyncio.Event | None = None,
+) -> None:
     """Look for a new model every ``poll_seconds`` until cancelled, and load it in a thread beside the requests.
+
+    ``looked`` is set after the first look, whatever came of it.
 
     What cannot be loaded leaves the old model in place, and is tried again after a pause that doubles up to
     ``retry_seconds``, or at once when the stamp changes.
@@ -44,6 +53,8 @@ async def watch(source: Source, pool: ModelPool, metrics: Metrics, poll_seconds:
             failures = 0 if model is not None else (1 if changed else failures + 1)
             wait_seconds = min(retry_seconds, poll_seconds * 2 ** min(failures, 30))
             seen = stamp
+        if looked is not None:
+            looked.set()
         await asyncio.sleep(poll_seconds)
         wait_seconds -= poll_seconds
 
