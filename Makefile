@@ -22,7 +22,7 @@ export PATH := $(BIN):$(PATH)
 export COMMIT := $(shell git describe --always --abbrev=40 --match= --dirty 2>/dev/null)
 
 .PHONY: help setup run repro serve champion metrics test cover lint types walls check format \
-	dashboards contact-sheet bench up down stack-train test-stack clean
+	dashboards pictures bench up down stack-train test-stack clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,8 +100,8 @@ bench: setup ## Run the benchmarks (real photos: MASKER_REAL_DATA=folder)
 dashboards: setup ## Write grafana/dashboards from grafana/generate.py
 	@$(BIN)/python grafana/generate.py
 
-contact-sheet: setup ## Write docs/images/contact-sheet.png
-	@$(BIN)/python -m pipelines.contact_sheet
+pictures: setup ## Write docs/images from procedural faces and the model in data/model
+	@$(BIN)/python -m pipelines.contact_sheet && $(BIN)/python -m pipelines.before_after
 
 # --- the stack --------------------------------------------------------------------------------------------------------
 

@@ -70,7 +70,7 @@ class Reading:
 
 
 def find_photos(folder: Path, split_of: Callable[[int], list[Split]]) -> list[Photo]:
-    """List the photos of a folder and split them: by person where they lie in folders, else one by one.
+    """List the photos of a folder and split them: by person where they lie in two folders or more, else one by one.
 
     Args:
         folder: Where the photos lie.
@@ -84,11 +84,13 @@ def find_photos(folder: Path, split_of: Callable[[int], list[Split]]) -> list[Ph
         raise PhotosError(f"{folder} holds no photo: put JPEG, PNG or WebP files there, best as PERSON/*.jpg")
     names = [path.relative_to(folder) for path in paths]
     people = sorted({name.parts[0] for name in names if len(name.parts) > 1})
+    if len(people) < 2:  # a single folder names a place, not a person
+        people = []
     of_people = dict(zip(people, split_of(len(people)), strict=True))
-    loose = iter(split_of(sum(len(name.parts) == 1 for name in names)))
+    loose = iter(split_of(sum(name.parts[0] not in of_people for name in names)))
     return [
         Photo(path, name.as_posix(), name.parts[0], of_people[name.parts[0]])
-        if len(name.parts) > 1
+        if name.parts[0] in of_people
         else Photo(path, name.as_posix(), None, next(loose))
         for path, name in zip(paths, names, strict=True)
     ]

@@ -199,6 +199,14 @@ def test_crops_of_photos_show_the_face_twice_its_size_in_the_middle(own: Path) -
         assert np.all((crop.landmarks > crop.box[:2] - 2) & (crop.landmarks < crop.box[2:] + 2))
 
 
+def test_photos_in_a_single_folder_are_of_nobody_in_particular(photos: Path, detect: Detect, tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        save(tmp_path / "photos" / "holiday" / name, cv2.imread(str(photos / "loose.jpg"))[..., ::-1])
+    summary = ingest(_folder(tmp_path / "photos"), tmp_path / "out", detect=detect, key=KEY)
+    assert (summary.scenes, summary.crops, summary.people) == (2, 0, 0)
+    assert set(read_index(tmp_path / "out", "scenes")["split"]) == {"train", "test"}
+
+
 def test_no_name_leaves_the_folder_and_ids_depend_on_the_key(
     photos: Path, own: Path, detect: Detect, tmp_path: Path
 ) -> None:
