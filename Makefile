@@ -64,7 +64,7 @@ repro: setup ## Run the stages of the pipeline that have changed
 	@exec $(BIN)/dvc repro
 
 metrics: setup ## Show the figures of the last evaluation
-	@exec $(BIN)/dvc metrics show
+	@exec $(BIN)/python -m pipelines.figures
 
 champion: setup ## Make VERSION=n the champion; whatever serves takes it over without a restart
 	@exec $(BIN)/python -m services.worker --promote "$(VERSION)"
@@ -79,7 +79,9 @@ cover: setup ## Tests with coverage of branches
 	@$(BIN)/pytest -q -m "not stack" --cov --cov-report=term --cov-fail-under=85
 
 lint: setup ## Ruff and deptry
-	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check . && $(BIN)/deptry --no-ansi . >/dev/null 2>.venv/deptry.log || { cat .venv/deptry.log; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/deptry --no-ansi . >.venv/deptry.log 2>&1 || { cat .venv/deptry.log; exit 1; }
 
 types: setup ## Mypy, strict
 	@$(BIN)/mypy

@@ -29,13 +29,13 @@ from mlops.registry.bundle import Bundle, open_bundle
 from mlops.rollout.gate import flatten
 from mlops.settings import load_settings
 from pipelines.dataset import Crop, Scene, read_crops, read_scenes
+from pipelines.figures import METRICS
 from pipelines.params import Evaluate, load_params
 from pipelines.provenance import data_version
 from pipelines.tracking import same_run
 
 INGESTED = Path("data/ingested")
 MODEL = Path("data/model")
-METRICS = Path("reports/metrics/evaluation.json")
 PLOTS = Path("reports/plots")
 WELL_COVERED = 0.9
 

@@ -10,12 +10,12 @@ from mlops.registry.bundle import BundleError, open_bundle
 from mlops.registry.mlflow import Registry, Version
 from mlops.rollout.gate import Verdict, decide, flatten
 from mlops.settings import load_settings
+from pipelines.figures import METRICS
 from pipelines.params import Register, load_params
 from pipelines.provenance import data_version, git_commit
 from pipelines.tracking import same_run
 
 BUNDLE = Path("data/model")
-METRICS = Path("reports/metrics/evaluation.json")
 OUT = Path("data/registered.json")
 TAGGED = (
     "detection.int8.recall",
