@@ -64,11 +64,39 @@ def modernise(model: onnx.ModelProto) -> onnx.ModelProto:
     _set_shape(graph.input[0], [1, 3, "height", "width"])
     model = version_converter.convert_version(model, OPSET)
     model.ir_version = 8
+    _join_heads(model.graph)
     _take_pictures(model.graph)
     for index, node in enumerate(model.graph.node):
         node.name = f"{node.op_type.lower()}_{index}"
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _join_heads(graph: onnx.GraphProto) -> None:
+    """Make one convolution of the four that end in the outputs, exactly: they read the same map."""
+    heads = list(graph.node)[-5:]
+    sigmoid, convolutions = heads[1], [heads[0], *heads[2:]]
+    if [node.op_type for node in heads] != ["Conv", "Sigmoid", "Conv", "Conv", "Conv"]:
+        raise BaseModelError("the published graph does not end in its four heads")
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    for index, name in ((1, "head_weights"), (2, "head_biases")):
+        joined = np.concatenate([values[node.input[index]] for node in convolutions])
+        graph.initializer.append(numpy_helper.from_array(joined, name))
+    sizes = [CHANNELS[name] for name in OUTPUTS.values()]
+    graph.initializer.append(numpy_helper.from_array(np.array(sizes, np.int64), "head_sizes"))
+    for node in heads:
+        graph.node.remove(node)
+    maps = [sigmoid.input[0], *(node.output[0] for node in convolutions[1:])]
+    graph.node.append(
+        helper.make_node(
+            "Conv", [convolutions[0].input[0], "head_weights", "head_biases"], ["heads"], kernel_shape=[1, 1]
+        )
+    )
+    graph.node.append(helper.make_node("Split", ["heads", "head_sizes"], maps, axis=1))
+    graph.node.append(sigmoid)
+    left = {name for node in graph.node for name in node.input}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in left]:
+        graph.initializer.remove(tensor)
 
 
 def _take_pictures(graph: onnx.GraphProto) -> None:

@@ -28,14 +28,14 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has n
 def head_nodes(model: onnx.ModelProto) -> list[str]:
     """Name the nodes from each output back to and including its nearest convolution."""
     made_by = {output: node for node in model.graph.node for output in node.output}
-    heads = []
+    heads: dict[str, None] = {}
     for output in model.graph.output:
         node = made_by[output.name]
-        heads.append(node.name)
+        heads[node.name] = None
         while node.op_type != "Conv":
             node = made_by[node.input[0]]
-            heads.append(node.name)
-    return heads
+            heads[node.name] = None
+    return list(heads)
 
 
 def quantize(source: Path, target: Path, inputs: Iterable[NDArray[np.uint8]]) -> None:
