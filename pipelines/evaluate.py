@@ -3,7 +3,6 @@
 All figures are of the test split, which no stage before has learned from, and all comparisons are made in one run.
 """
 
-import csv
 import json
 import sys
 import time
@@ -28,6 +27,7 @@ from masking.types import Faces
 from mlops.registry.bundle import Bundle, open_bundle
 from mlops.rollout.gate import flatten
 from mlops.settings import load_settings
+from pipelines.charts import draw_privacy, draw_recall
 from pipelines.dataset import Crop, Scene, read_crops, read_scenes
 from pipelines.figures import METRICS
 from pipelines.params import Evaluate, load_params
@@ -172,30 +172,13 @@ def _told(figures: PrivacyFigures) -> dict[str, Any]:
 
 
 def write(figures: dict[str, Any], metrics: Path, plots: Path) -> None:
-    """Write the figures for `dvc metrics show`, and the tables for `dvc plots show`."""
+    """Write the figures for `dvc metrics show`, and the charts for `dvc plots show`."""
     metrics.parent.mkdir(parents=True, exist_ok=True)
     metrics.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     plots.mkdir(parents=True, exist_ok=True)
-    sizes = [
-        {"precision": precision, "size_px": size, "recall": band["recall"], "faces": band["faces"]}
-        for precision in ("int8", "fp32")
-        for size, band in figures["detection"][precision]["by_size"].items()
-    ]
-    _table(plots / "recall_by_size.csv", ["precision", "size_px", "recall", "faces"], sizes)
-    privacy = figures["privacy"]
-    styles = [
-        {"style": style, "seen": seen, "rank1": each["rank1"], "chance": privacy["chance"]}
-        for seen in ("face", "with_surroundings")
-        for style, each in privacy.get(seen, {}).items()
-    ]
-    _table(plots / "reidentification.csv", ["style", "seen", "rank1", "chance"], styles)
-
-
-def _table(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+    draw_recall(figures["detection"], plots / "recall_by_size.svg")
+    if "face" in figures["privacy"]:
+        draw_privacy(figures["privacy"], plots / "reidentification.svg")
 
 
 def main() -> None:

@@ -18,6 +18,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+# What the Makefile switches off must be off without it, too.
+SWITCHES = ("MASKER_", "MLFLOW_", "DVC_", "GX_", "DO_NOT_TRACK", "ITERATIVE_")
 COPIED = ("masking", "mlops", "pipelines", "services", "configs", ".dvc", "dvc.yaml", "params.yaml", ".dvcignore")
 SMALL = {
     "ingest": {"identities": 12, "captures": 4, "scenes": 12, "test_share": 0.5, "crop_px": 96},
@@ -25,6 +27,21 @@ SMALL = {
     "train": {"calibration_images": 4},
     "evaluate": {"people": 4, "trials": 2, "judge_floor": 0.2},
 }
+# Every Python process of a run loads this before anything else, and tells of each look at the network.
+WATCH = """
+import os, sys
+def hook(event, arguments):
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        target = arguments[1][0]
+    elif event == "socket.getaddrinfo":
+        target = arguments[0]
+    else:
+        return
+    if str(target) not in ("127.0.0.1", "localhost", "::1", "None"):
+        with open(os.environ["NETWORK_LOG"], "a") as log:
+            log.write(f"{event} {target} {sys.argv}\\n")
+sys.addaudithook(hook)
+"""
 GATE = [{"metric": "detection.int8.recall", "at_least": 0.3}, {"metric": "detection.recall_drop", "at_most": 0.2}]
 
 
@@ -56,8 +73,15 @@ class Running:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("MASKER_", "MLFLOW_"))}
-        environment |= {"MASKER_SERVER__PORT": str(self.port), "DVC_NO_ANALYTICS": "1", "GX_ANALYTICS_ENABLED": "false"}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(SWITCHES)}
+        environment |= {"MASKER_SERVER__PORT": str(self.port)}
+        # Some packages send telemetry by default, and not where CI is set.
+        environment.pop("CI", None)
+        watch = log.with_suffix(".watch")
+        watch.mkdir()
+        (watch / "sitecustomize.py").write_text(WATCH, encoding="utf-8")
+        self.network = log.with_suffix(".network")
+        environment |= {"PYTHONPATH": str(watch), "NETWORK_LOG": str(self.network)}
         environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
         self.log = log
         with log.open("wb") as output:
@@ -159,6 +183,7 @@ def test_from_nothing_to_a_masked_photo_and_another_champion(project: Path, tmp_
         subprocess.run(back, cwd=project, check=True, capture_output=True)
         standalone.wait_for("1", seconds=60)
         ends_whole(standalone, project, signal.SIGINT)
+        assert not standalone.network.exists(), standalone.network.read_text(encoding="utf-8")
 
     with running(project, tmp_path / "second", "--repro") as standalone:
         standalone.wait_for("1", seconds=60)
