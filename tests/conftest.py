@@ -1,7 +1,9 @@
+import socket
 from pathlib import Path
 
 import cv2
-import matplotlib
+import matplotlib as mpl
+import mlflow
 import numpy as np
 import onnx
 import pytest
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 
 from masking.face.detectors.centerface import CenterFace
 from masking.onnx import open_session
+from mlops.registry.bundle import open_bundle
 from pipelines.import_base import modernise, read_base
 from pipelines.params import Train
 from pipelines.train import train
@@ -38,7 +41,7 @@ def detector(fp32_graph: Path) -> CenterFace:
 @pytest.fixture(scope="session")
 def hopper() -> bytes:
     """A real photo of one person that an installed package ships."""
-    return (Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg").read_bytes()
+    return (Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg").read_bytes()
 
 
 @pytest.fixture(scope="session")
@@ -54,3 +57,27 @@ def trained(fp32_graph: Path, photo_pixels: NDArray[np.uint8], tmp_path_factory:
     folder = tmp_path_factory.mktemp("trained") / "model"
     train(fp32_graph, [np.asarray(each) for each in pictures], folder, "face-detector", Train(calibration_images=4))
     return folder
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def logged_digest(trained: Path) -> str:
+    return open_bundle(trained, "1").digest
+
+
+@pytest.fixture
+def logged_run(trained: Path, tmp_path: Path) -> str:
+    """A run in `mlflow.db` of the test's folder that has logged the trained bundle."""
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    mlflow.create_experiment("made", (tmp_path / "artifacts").as_uri())
+    mlflow.set_experiment("made")
+    with mlflow.start_run() as run:
+        mlflow.log_artifacts(str(trained), "bundle")
+    return str(run.info.run_id)
