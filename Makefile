@@ -10,7 +10,7 @@ BIN := $(CURDIR)/.venv/bin
 BASE := data/base/centerface.onnx
 STACK_TEST_SECONDS ?= 1500
 
-# Nothing phones home.
+# Nothing phones home; the same switches stand in mlops/telemetry.py for whoever runs a module without make.
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 export DVC_NO_ANALYTICS := 1
@@ -22,7 +22,7 @@ export PATH := $(BIN):$(PATH)
 export COMMIT := $(shell git describe --always --abbrev=40 --match= --dirty 2>/dev/null)
 
 .PHONY: help setup run repro serve champion metrics test cover lint types walls check format \
-	dashboards pictures bench up down stack-train test-stack clean
+	dashboards pictures bench up down stack-train stack-champion test-stack clean mlflow
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ repro: setup ## Run the stages of the pipeline that have changed
 
 metrics: setup ## Show the figures of the last evaluation
 	@exec $(BIN)/python -m pipelines.figures
+
+mlflow: setup ## Browse runs and versions at http://127.0.0.1:5001
+	@exec env MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --backend-store-uri sqlite:///var/mlflow.db --port 5001
 
 champion: setup ## Make VERSION=n the champion; whatever serves takes it over without a restart
 	@exec $(BIN)/python -m services.worker --promote "$(VERSION)"
@@ -115,6 +118,9 @@ stack-train: ## Run the pipeline against the stack's MLflow; serving takes the c
 
 test-stack: setup ## Bring the stack up, train, test it, and take it down
 	@timeout --kill-after=60 $(STACK_TEST_SECONDS) tests/stack/prove
+
+stack-champion: ## Make VERSION=n the champion of the stack
+	@docker compose exec -T worker python -m services.worker --promote "$(VERSION)"
 
 down: ## Stop the stack; volumes stay
 	@docker compose --profile '*' down

@@ -4,7 +4,6 @@ Its own expectations say all but what pixels and joins tell; those are columns o
 Everything it keeps lies in memory or a temporary folder; only the Data Docs stay.
 """
 
-import os
 import shutil
 import warnings
 from dataclasses import dataclass
@@ -13,8 +12,6 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 import pandas as pd
-
-os.environ["GX_ANALYTICS_ENABLED"] = "false"  # noqa: TID251 - read by Great Expectations itself while it is imported
 
 with warnings.catch_warnings():
     # Great Expectations 1.24 imports two modules of the standard library that are deprecated since Python 3.11.

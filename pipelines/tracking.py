@@ -1,21 +1,13 @@
 """One MLflow run for one passage through the pipeline: train opens it, evaluate and register add to it."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-for _switch, _value in (
-    ("MLFLOW_DISABLE_TELEMETRY", "true"),
-    ("DO_NOT_TRACK", "true"),
-    ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
-):
-    os.environ.setdefault(_switch, _value)  # noqa: TID251 - read by MLflow itself while it is imported
+import mlflow
 
-import mlflow  # noqa: E402
-
-from mlops.settings import RegistrySettings  # noqa: E402
+from mlops.settings import RegistrySettings
 
 RUN = Path("data/run.json")
 

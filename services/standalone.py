@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import types
@@ -25,6 +26,7 @@ from mlops.layers import InvalidSettings
 from mlops.logging import configure_logging
 from mlops.metrics import Metrics
 from mlops.settings import RegistrySettings, Settings, load_settings
+from mlops.telemetry import switch_off
 from services.asgi.app import Part, create_app
 from services.asgi.health import Readiness
 from services.asgi.server import run
@@ -42,6 +44,7 @@ def repro() -> int:
         raise SystemExit(128 + number)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    switch_off()
     child = subprocess.Popen([str(Path(sys.executable).with_name("dvc")), "repro"], start_new_session=True)
     try:
         return child.wait()
@@ -62,6 +65,17 @@ def end_group(child: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
+
+
+def check_free(host: str, port: int) -> None:
+    """Raise SystemExit where the address is taken: before minutes of training, not after."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SystemExit(f"{host}:{port} cannot be used ({error.strerror}): set MASKER_SERVER__PORT") from None
 
 
 def database_stamp(tracking_uri: str) -> str | None:
@@ -145,6 +159,7 @@ def main(arguments: list[str] | None = None) -> None:
         app = create_app(settings, metrics, parts(settings, metrics), TITLE)
     except InvalidSettings as error:
         raise SystemExit(f"settings:\n{error}") from None
+    check_free(settings.server.host, settings.server.port)
     if asked.repro and (code := repro()):
         raise SystemExit(code)
     configure_logging(settings.logging)

@@ -1,19 +1,14 @@
 """The model registry as MLflow keeps it: versions, tags, and the aliases `champion` and `previous`."""
 
-import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlops.registry.bundle import Bundle, BundleError, install, installed
+from mlops.telemetry import switch_off
 
-for _switch, _value in (
-    ("MLFLOW_DISABLE_TELEMETRY", "true"),
-    ("DO_NOT_TRACK", "true"),
-    ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
-):
-    os.environ.setdefault(_switch, _value)  # noqa: TID251 - read by MLflow itself while it is imported
+switch_off()
 
 import mlflow  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402

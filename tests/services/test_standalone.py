@@ -203,3 +203,15 @@ def test_a_gate_that_closes_registers_nothing_and_says_why(project: Path, tmp_pa
     log = (tmp_path / "log").read_text(encoding="utf-8")
     assert "nothing was registered: detection.int8.recall is" in log
     assert "at least 1.01 is required" in log
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_trained(project: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        environment = {**os.environ, "MASKER_SERVER__PORT": str(taken.getsockname()[1])}
+        command = [sys.executable, "-m", "services.standalone", "--repro"]
+        ended = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert "MASKER_SERVER__PORT" in ended.stderr
+    assert "Running stage" not in ended.stdout
