@@ -28,7 +28,7 @@ from mlops.registry.bundle import Bundle, open_bundle
 from mlops.rollout.gate import flatten
 from mlops.settings import load_settings
 from pipelines.charts import draw_privacy, draw_recall
-from pipelines.dataset import Crop, Scene, read_crops, read_scenes
+from pipelines.dataset import Crop, Scene, read_crops, read_manifest, read_scenes
 from pipelines.figures import METRICS
 from pipelines.params import Evaluate, load_params
 from pipelines.provenance import data_version
@@ -40,8 +40,18 @@ PLOTS = Path("reports/plots")
 WELL_COVERED = 0.9
 
 
-def evaluate(bundle: Bundle, scenes: Sequence[Scene], crops: Sequence[Crop], params: Evaluate) -> dict[str, Any]:
-    """Measure a bundle on the test split; the figures nest, and every leaf is a number or a truth value."""
+def evaluate(
+    bundle: Bundle, scenes: Sequence[Scene], crops: Sequence[Crop], params: Evaluate, *, procedural: bool
+) -> dict[str, Any]:
+    """Measure a bundle on the test split; the figures nest, and every leaf is a number or a truth value.
+
+    Args:
+        bundle: What is measured.
+        scenes: Pictures for the detector.
+        crops: Pictures for the judge of privacy.
+        params: Section `evaluate` of params.yaml.
+        procedural: Whether the people of the crops do not exist, which the figures then say.
+    """
     detectors: dict[str, Detector] = {
         precision: DETECTORS[bundle.architecture](open_session(graph)) for precision, graph in bundle.graphs.items()
     }
@@ -59,7 +69,7 @@ def evaluate(bundle: Bundle, scenes: Sequence[Scene], crops: Sequence[Crop], par
             "cpu_ratio": milliseconds["int8"] / milliseconds["fp32"],
         },
         "coverage": _coverage(truth, found["int8"], [scene.pixels for scene in scenes]),
-        "privacy": _privacy(crops, detectors["int8"], params),
+        "privacy": _privacy(crops, detectors["int8"], params) | {"on_procedural_people": procedural},
     }
     return figures
 
@@ -187,7 +197,9 @@ def main() -> None:
     bundle = open_bundle(MODEL, "candidate")
     scenes = list(read_scenes(INGESTED, split="test"))
     crops = list(read_crops(INGESTED, split="test"))
-    figures = evaluate(bundle, scenes, crops, params.evaluate)
+    manifest = read_manifest(INGESTED)
+    procedural = bool((manifest.loc[manifest["source"] == "crop", "box_source"] == "exact").all())
+    figures = evaluate(bundle, scenes, crops, params.evaluate, procedural=procedural)
     write(figures, METRICS, PLOTS)
     with same_run(load_settings().registry):
         mlflow.log_metrics(flatten(figures))
@@ -204,7 +216,8 @@ def summary(figures: dict[str, Any]) -> str:
     lines = [
         f"evaluate: int8 finds {int8['recall']:.3f} of {int8['faces']:.0f} faces (fp32 {fp32['recall']:.3f}), "
         f"{int8['false_boxes_per_image']:.3f} false boxes an image, at {speed['cpu_ratio']:.2f} of fp32's CPU time",
-        f"evaluate: the judge of privacy is {'valid' if privacy['valid'] else 'NOT VALID: its figures prove nothing'}",
+        f"evaluate: the judge of privacy is {'valid' if privacy['valid'] else 'NOT VALID: its figures prove nothing'}, "
+        f"on {'procedural' if privacy['on_procedural_people'] else 'own'} people",
     ]
     lines += [
         f"evaluate: {style}: rank-1 re-identification {each['rank1']:.3f} by the face, "

@@ -77,7 +77,7 @@ def ingest(params: Ingest, out: Path, *, detect: Detect | None = None, key: byte
     elif detect is None or not key:
         raise ValueError("a folder of photos needs a detector and a key")
     else:
-        pictures = _photos(params, detect, key, skipped)
+        pictures = _photos(params, detect, key, skipped, workers)
     counts = {"crops": 0, "scenes": 0}
     faces, people = 0, set()
     with Writer(out) as writer:
@@ -99,22 +99,37 @@ def split_of(count: int, test_share: float, rng: np.random.Generator) -> list[Sp
 
 
 def _synthetic(params: Ingest, workers: int) -> Iterator[Picture]:
-    rng = np.random.default_rng([params.seed, _PEOPLE])
-    splits = split_of(params.identities, params.test_share, np.random.default_rng([params.seed, _SPLITS]))
-    people = [_Person(f"p{i:04d}", split, Identity.draw(rng)) for i, split in enumerate(splits)]
-    scene_splits = split_of(params.scenes, params.test_share, np.random.default_rng([params.seed, _SPLITS, 1]))
-    crops = [(params, index, person) for index, person in enumerate(people)]
+    """Crops and scenes of people who do not exist."""
+    people = _people(params)
+    splits = split_of(params.scenes, params.test_share, np.random.default_rng([params.seed, _SPLITS, 1]))
     scenes = [
         (params, index, split, [person for person in people if person.split == split])
-        for index, split in enumerate(scene_splits)
+        for index, split in enumerate(splits)
     ]
+    many = len(people) * params.captures + len(scenes) >= _WORTH_A_POOL
     with ExitStack() as stack:
-        run: Callable[..., Iterator[Any]] = map
-        if workers > 1 and len(crops) * params.captures + len(scenes) >= _WORTH_A_POOL:
-            pool = ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,))
-            run = stack.enter_context(pool).map
-        yield from _told("crops", chain.from_iterable(run(_crops, crops)), len(crops) * params.captures)
+        run = _runner(stack, workers if many else 1)
+        yield from _portraits(params, people, run)
         yield from _told("scenes", run(_scene, scenes), len(scenes))
+
+
+def _people(params: Ingest) -> list[_Person]:
+    rng = np.random.default_rng([params.seed, _PEOPLE])
+    splits = split_of(params.identities, params.test_share, np.random.default_rng([params.seed, _SPLITS]))
+    return [_Person(f"p{i:04d}", split, Identity.draw(rng)) for i, split in enumerate(splits)]
+
+
+def _runner(stack: ExitStack, workers: int) -> Callable[..., Iterator[Any]]:
+    """What maps a function over tasks: a pool of processes, or this one."""
+    if workers < 2:
+        return map
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,))
+    return stack.enter_context(pool).map
+
+
+def _portraits(params: Ingest, people: Sequence[_Person], run: Callable[..., Iterator[Any]]) -> Iterator[Picture]:
+    tasks = [(params, index, person) for index, person in enumerate(people)]
+    yield from _told("crops", chain.from_iterable(run(_crops, tasks)), len(people) * params.captures)
 
 
 def _crops(task: tuple[Ingest, int, _Person]) -> list[Picture]:
@@ -161,13 +176,20 @@ def _scene(task: tuple[Ingest, int, Split, Sequence[_Person]]) -> Picture:
     return picture("scenes", f"scene-{index:05d}", split, drawn.pixels, faces, drawn.condition)
 
 
-def _photos(params: Ingest, detect: Detect, key: bytes, skipped: list[str]) -> Iterator[Picture]:
-    """What is stored of the user's own photos."""
+def _photos(params: Ingest, detect: Detect, key: bytes, skipped: list[str], workers: int) -> Iterator[Picture]:
+    """What is stored of the user's own photos; among few people nobody can be mistaken, so others stand in for them."""
     rng = np.random.default_rng([params.seed, _SPLITS])
     photos = find_photos(params.folder, lambda count: split_of(count, params.test_share, rng))
+    enough = len({photo.person for photo in photos if photo.person}) >= params.own_people
     reading = Reading(read_labels(params.folder), detect, key, params.crop_px)
     for pictures in _told("photos", read_photos(photos, reading, skipped), len(photos)):
-        yield from pictures
+        yield from (each for each in pictures if enough or each.table == "scenes")
+    if not enough:
+        sys.stderr.write(
+            f"ingest: fewer than {params.own_people} people are known: privacy is judged on procedural ones\n"
+        )
+        with ExitStack() as stack:
+            yield from _portraits(params, _people(params), _runner(stack, workers))
 
 
 def _told(what: str, items: Iterable[T], total: int) -> Iterator[T]:

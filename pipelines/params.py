@@ -24,6 +24,8 @@ class Ingest(Section):
     """Procedural faces, or the user's own photos."""
     folder: Path = Path("data/photos")
     """Where the user's own photos lie, best one folder a person."""
+    own_people: NonNegativeInt = 34
+    """Fewest people (folders) of the user's photos on whom privacy is judged; with fewer, procedural ones stand in."""
     seed: NonNegativeInt = 7
     """All that is drawn comes from it."""
     identities: PositiveInt = 60

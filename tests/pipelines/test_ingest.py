@@ -179,7 +179,7 @@ def own(photos: Path, detect: Detect, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def _folder(folder: Path) -> Ingest:
-    return SMALL.model_copy(update={"source": "folder", "folder": folder})
+    return SMALL.model_copy(update={"source": "folder", "folder": folder, "own_people": 0})
 
 
 def test_folders_are_people_and_the_largest_face_is_theirs(own: Path) -> None:
@@ -284,3 +284,13 @@ def test_the_key_is_made_once_and_is_readable_by_its_owner_alone(tmp_path: Path)
     assert len(first) == 32
     assert secret_key(path) == first
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_where_few_people_are_known_procedural_ones_stand_in(photos: Path, detect: Detect, tmp_path: Path) -> None:
+    params = _folder(photos).model_copy(update={"own_people": 10})
+    ingest(params, tmp_path / "out", detect=detect, key=KEY)
+    manifest = read_manifest(tmp_path / "out")
+    crops = manifest[manifest["source"] == "crop"]
+    assert set(crops["box_source"]) == {"exact"}
+    assert crops["identity"].nunique() == SMALL.identities
+    assert set(manifest[manifest["source"] == "scene"]["box_source"]) == {"detected"}
