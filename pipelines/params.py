@@ -65,7 +65,9 @@ class Train(Section):
     recipe: Literal["int8-static-qdq"] = "int8-static-qdq"
     """Static quantisation, see pipelines/quantization.py."""
     calibration_images: PositiveInt = 32
-    """Scenes of the training split that the ranges of activations are read from."""
+    """Most scenes of the training split that the ranges of activations are read from."""
+    least_images: PositiveInt = 8
+    """Fewest of them; with fewer the ranges would be those of chance."""
 
 
 class Evaluate(Section):

@@ -32,6 +32,10 @@ GOLDEN_SCORE = 0.5
 GOLDEN_PX = 320
 
 
+class UnfitData(Exception):
+    """The ingested pictures cannot calibrate a model."""
+
+
 def train(base: Path, pictures: list[NDArray[np.uint8]], out: Path, name: str, params: Train) -> str:
     """Write the bundle; returns the digest of its manifest.
 
@@ -43,11 +47,11 @@ def train(base: Path, pictures: list[NDArray[np.uint8]], out: Path, name: str, p
         params: Section `train` of params.yaml.
 
     Raises:
-        ValueError: There are fewer pictures than asked for, or none shows a face for the golden outputs.
+        UnfitData: There are fewer pictures than are needed, or none shows a face for the golden outputs.
     """
-    if len(pictures) < params.calibration_images:
-        raise ValueError(
-            f"{params.calibration_images} pictures are to calibrate, the training split has {len(pictures)}"
+    if len(pictures) < params.least_images:
+        raise UnfitData(
+            f"{params.least_images} pictures are needed to calibrate, the training split has {len(pictures)}"
         )
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -71,7 +75,7 @@ def golden_picture(pictures: list[NDArray[np.uint8]], detector: CenterFace) -> N
             window = np.ascontiguousarray(picture[top : top + GOLDEN_PX, left : left + GOLDEN_PX])
             if len(detector(window, GOLDEN_SCORE)):
                 return to_input(window)
-    raise ValueError("no picture of the training split shows a sure face: the data are not fit to calibrate on")
+    raise UnfitData("no picture of the training split shows a sure face: the data are not fit to calibrate on")
 
 
 def main() -> None:
@@ -83,12 +87,16 @@ def main() -> None:
         mlflow.log_params({f"train.{key}": value for key, value in params.train.model_dump(mode="json").items()})
         mlflow.log_params({f"ingest.{key}": value for key, value in params.ingest.model_dump(mode="json").items()})
         start = time.perf_counter()
-        digest = train(BASE, pictures, OUT, settings.model, params.train)
+        try:
+            digest = train(BASE, pictures, OUT, settings.model, params.train)
+        except UnfitData as error:
+            sys.exit(f"train: {error}")
         mlflow.log_metric("train.seconds", time.perf_counter() - start)
         for precision, file in GRAPHS.items():
             mlflow.log_metric(f"model.{precision}.bytes", (OUT / file).stat().st_size)
         mlflow.log_artifacts(str(OUT), "bundle")
-    sys.stderr.write(f"train: bundle {digest[:12]} of int8 and fp32 from {params.train.calibration_images} pictures\n")
+    used = min(len(pictures), params.train.calibration_images)
+    sys.stderr.write(f"train: bundle {digest[:12]} of int8 and fp32 from {used} pictures\n")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,13 @@ def trained(fp32_graph: Path, photo_pixels: NDArray[np.uint8], tmp_path_factory:
     """A bundle as the stage `train` makes it, calibrated on a few sizes of one photo."""
     pictures = [photo_pixels, *(cv2.resize(photo_pixels, (side, side)) for side in (96, 160, 224))]
     folder = tmp_path_factory.mktemp("trained") / "model"
-    train(fp32_graph, [np.asarray(each) for each in pictures], folder, "face-detector", Train(calibration_images=4))
+    train(
+        fp32_graph,
+        [np.asarray(each) for each in pictures],
+        folder,
+        "face-detector",
+        Train(calibration_images=4, least_images=4),
+    )
     return folder
 
 

@@ -8,7 +8,7 @@ from masking.face.detectors.centerface import CenterFace
 from masking.onnx import open_session
 from mlops.registry.bundle import open_bundle
 from pipelines.params import Train
-from pipelines.train import GRAPHS, OUTPUTS, train
+from pipelines.train import GRAPHS, OUTPUTS, UnfitData, train
 
 
 def test_the_bundle_holds_both_graphs_with_their_golden_outputs(trained: Path) -> None:
@@ -40,5 +40,5 @@ def test_int8_is_int8_but_for_the_heads(trained: Path) -> None:
 @pytest.mark.parametrize(("count", "reason"), [(1, "2 pictures"), (2, "no sure face|shows a sure face")])
 def test_data_that_are_not_fit_are_refused(count: int, reason: str, fp32_graph: Path, tmp_path: Path) -> None:
     empty = [np.full((64, 64, 3), 100, np.uint8)] * count
-    with pytest.raises(ValueError, match=reason):
-        train(fp32_graph, empty, tmp_path / "model", "face-detector", Train(calibration_images=2))
+    with pytest.raises(UnfitData, match=reason):
+        train(fp32_graph, empty, tmp_path / "model", "face-detector", Train(calibration_images=2, least_images=2))

@@ -24,7 +24,7 @@ COPIED = ("masking", "mlops", "pipelines", "services", "configs", ".dvc", "dvc.y
 SMALL = {
     "ingest": {"identities": 12, "captures": 4, "scenes": 12, "test_share": 0.5, "crop_px": 96},
     "validation": {"min_identities_per_split": 2, "min_scenes": 2},
-    "train": {"calibration_images": 4},
+    "train": {"calibration_images": 4, "least_images": 2},
     "evaluate": {"people": 4, "trials": 2, "judge_floor": 0.2},
 }
 # Every Python process of a run loads this before anything else, and tells of each look at the network.
