@@ -61,6 +61,9 @@ def evaluate(
         precision: _detection(evaluate_detection(truth, faces, iou=params.iou)) for precision, faces in found.items()
     }
     detection["recall_drop"] = detection["fp32"]["recall"] - detection["int8"]["recall"]
+    detection["false_boxes_added"] = (
+        detection["int8"]["false_boxes_per_image"] - detection["fp32"]["false_boxes_per_image"]
+    )
     figures = {
         "detection": detection,
         "speed": {
