@@ -8,6 +8,7 @@
     │   └── DamagedMedia           truncated or corrupt
     ├── PolicyError                an unknown style, or a threshold out of range
     ├── ModelError                 the model failed or answered nonsense
+    ├── StorageError               the answer cannot be written: the disk is full, or may not be written to
     └── DeadlineExceeded           the time allowed is over
 
 Whatever is raised, no media leaves: a caller that catches one of these has nothing to hand out.
@@ -44,6 +45,10 @@ class PolicyError(MaskingError):
 
 class ModelError(MaskingError):
     """The model failed, or its output is not what the model promises."""
+
+
+class StorageError(MaskingError):
+    """The result cannot be written: the disk is full, or the place may not be written to."""
 
 
 class DeadlineExceeded(MaskingError):

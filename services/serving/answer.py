@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from masking.face.loading import LoadedModel
 from masking.pipeline import Masked
-from services.serving.model import LoadedModel
 
 REPORT_CHARACTERS: Final = 8192
 LENGTH_BYTES: Final = 4

@@ -1,6 +1,7 @@
 """Serving as a part that can be composed, and as an app of its own."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -8,6 +9,7 @@ from functools import partial
 import cv2
 from fastapi import FastAPI
 
+from masking.face.loading import LoadedModel, load_model
 from masking.face.maskers import MASKERS
 from mlops.cache import AnswerCache
 from mlops.layers import InvalidSettings
@@ -17,11 +19,12 @@ from mlops.settings import Settings
 from services.asgi.app import Part, create_app
 from services.serving.admission import Admission
 from services.serving.cores import cores
-from services.serving.model import LoadedModel, load
 from services.serving.plane import DataPlane
 from services.serving.pool import ModelPool
 from services.serving.routes import serving_router
 from services.serving.watcher import Source, watch
+
+log = logging.getLogger(__name__)
 
 TITLE = "Identity Masking Stack"
 
@@ -84,7 +87,10 @@ def bundles(settings: Settings) -> Source:
         bundle = current(registry.bundles_path, registry.model)
         if bundle is None:
             raise BundleError("the pointer has gone")
-        return load(bundle, threads=1)
+        model = load_model(bundle, threads=1)
+        for precision, fault in model.refused.items():
+            log.warning("graph refused", extra={"version": model.version, "precision": precision, "fault": fault})
+        return model
 
     return Source(partial(pointer_stamp, registry.bundles_path, registry.model), load_current)
 

@@ -9,6 +9,7 @@ from typing import Final
 from starlette.requests import Request
 
 from masking.errors import DeadlineExceeded, MediaError
+from masking.face.loading import LoadedModel
 from masking.media.probe import ImageLimits, probe
 from masking.pipeline import Detected, Policy, detect_image, mask_image
 from mlops.cache import AnswerCache
@@ -18,7 +19,6 @@ from services.asgi.body import read_media
 from services.asgi.errors import Unavailable
 from services.serving.admission import Admission
 from services.serving.answer import Answer
-from services.serving.model import LoadedModel
 from services.serving.pool import ModelPool
 from services.serving.watch import StageWatch, watched
 

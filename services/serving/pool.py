@@ -2,10 +2,10 @@
 
 import logging
 
+from masking.face.loading import LoadedModel
 from mlops.metrics import Metrics
 from services.asgi.errors import NotReady
 from services.asgi.health import Readiness
-from services.serving.model import LoadedModel
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from masking.face.loading import LoadedModel
 from mlops.metrics import Metrics
-from services.serving.model import LoadedModel
 from services.serving.pool import ModelPool
 
 log = logging.getLogger(__name__)

@@ -11,11 +11,11 @@ import pytest
 from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
+from masking.face.loading import LoadedModel
 from masking.types import Faces
 from mlops.metrics import Metrics
 from mlops.settings import Settings, load_settings
 from services.serving.app import serving_app
-from services.serving.model import LoadedModel
 from services.serving.watcher import Source
 
 HOST = "http://127.0.0.1:8000"

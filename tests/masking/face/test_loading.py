@@ -8,9 +8,9 @@ import onnx
 import pytest
 
 from masking.errors import ModelError
+from masking.face.loading import load_model
 from mlops.registry.bundle import Bundle, open_bundle, write_manifest
 from pipelines.train import GRAPHS
-from services.serving.model import load
 
 
 def changed(folder: Path) -> Bundle:
@@ -24,7 +24,7 @@ def folder(trained: Path, tmp_path: Path) -> Path:
 
 
 def test_the_faster_graph_that_gives_its_golden_outputs_serves(trained: Path, photo_pixels: np.ndarray) -> None:
-    model = load(open_bundle(trained, "1"))
+    model = load_model(open_bundle(trained, "1"))
     assert model.precision in GRAPHS
     assert len(model.detector(photo_pixels, 0.2)) == 1
 
@@ -43,23 +43,23 @@ def spoil(path: Path) -> None:
 @pytest.mark.parametrize(("broken", "serves"), [("int8", "fp32"), ("fp32", "int8")])
 def test_a_graph_that_gives_other_outputs_here_does_not_serve(folder: Path, broken: str, serves: str) -> None:
     spoil(folder / GRAPHS[broken])
-    assert load(changed(folder)).precision == serves
+    assert load_model(changed(folder)).precision == serves
 
 
 def test_a_bundle_without_a_graph_that_passes_is_refused(folder: Path) -> None:
     for file in GRAPHS.values():
         spoil(folder / file)
     with pytest.raises(ModelError, match="golden"):
-        load(changed(folder))
+        load_model(changed(folder))
 
 
 def test_a_file_that_is_no_graph_is_refused(folder: Path) -> None:
     (folder / "int8.onnx").write_bytes(b"no graph at all")
     with pytest.raises(ModelError):
-        load(changed(folder))
+        load_model(changed(folder))
 
 
 def test_an_unknown_architecture_is_refused(folder: Path) -> None:
     digest = write_manifest(folder, "face-detector", "some-other-net", GRAPHS, "golden.npz")
     with pytest.raises(ModelError, match="architecture"):
-        load(open_bundle(folder, "1", digest))
+        load_model(open_bundle(folder, "1", digest))

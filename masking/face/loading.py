@@ -1,10 +1,10 @@
-"""From a verified bundle to a detector that may serve: golden-tested, benchmarked, warm."""
+"""From the files of a model to a detector that may be used: golden-tested, benchmarked, warm."""
 
-import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,6 @@ from masking.errors import ModelError
 from masking.face.detectors import DETECTORS, Detector
 from masking.face.detectors.centerface import Session
 from masking.onnx import open_session
-from mlops.registry.bundle import Bundle
 
 PICTURE = "picture"
 TOLERANCE = {"heat": 0.05, "scale": 0.25, "offset": 0.15, "landmarks": 0.15}
@@ -23,19 +22,46 @@ ROUNDS = 5
 
 Array = NDArray[Any]
 
-log = logging.getLogger(__name__)
+
+class ModelFiles(Protocol):
+    """A version of a model on this machine, its files verified by whoever hands it over."""
+
+    @property
+    def name(self) -> str:
+        """Name of the registered model."""
+
+    @property
+    def version(self) -> str:
+        """Its version."""
+
+    @property
+    def architecture(self) -> str:
+        """A name in `DETECTORS`."""
+
+    @property
+    def graphs(self) -> Mapping[str, Path]:
+        """ONNX files by precision."""
+
+    @property
+    def golden(self) -> Path:
+        """NumPy archive with a picture and what each graph says of it."""
+
+    @property
+    def digest(self) -> str:
+        """Digest over all files."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model that serves.
+    """A model that can be used.
 
     Attributes:
         name: Name of the registered model.
         version: Its version in the registry.
-        precision: Which of its graphs serves, ``int8`` or ``fp32``: the faster one here that passes its golden test.
+        precision: Which of its graphs is used, ``int8`` or ``fp32``: the faster one here that passes its golden test.
         detector: Finds faces with it.
-        bundle: Digest of the bundle.
+        bundle: Digest of its files.
+        refused: What was wrong with the graphs that did not pass, by precision.
     """
 
     name: str
@@ -43,39 +69,41 @@ class LoadedModel:
     precision: str
     detector: Detector
     bundle: str
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
-def load(bundle: Bundle, threads: int = 1) -> LoadedModel:
-    """Open, golden-test, warm and time each graph of a bundle, and take the fastest that passes.
+def load_model(files: ModelFiles, threads: int = 1) -> LoadedModel:
+    """Open, golden-test, warm and time each graph of a model, and take the fastest that passes.
 
     Args:
-        bundle: The verified bundle.
+        files: The verified files.
         threads: Threads within one inference.
 
     Raises:
-        ModelError: No graph of the bundle gives its golden outputs on this machine.
+        ModelError: No graph gives its golden outputs on this machine.
     """
-    if bundle.architecture not in DETECTORS:
-        raise ModelError(f"architecture {bundle.architecture!r} is unknown here")
-    golden = _read_golden(bundle)
+    if files.architecture not in DETECTORS:
+        raise ModelError(f"architecture {files.architecture!r} is unknown here")
+    golden = _read_golden(files)
     seconds: dict[str, float] = {}
+    refused: dict[str, str] = {}
     sessions = {}
-    for precision, file in bundle.graphs.items():
+    for precision, file in files.graphs.items():
         session = open_session(file, threads)
         try:
             fault = golden_fault(session.run(None, {PICTURE: golden[PICTURE]}), golden, precision)
         except KeyError as error:
-            raise ModelError(f"version {bundle.version} lacks the golden value {error}") from error
+            raise ModelError(f"version {files.version} lacks the golden value {error}") from error
         if fault:
-            log.warning("graph refused", extra={"version": bundle.version, "precision": precision, "fault": fault})
+            refused[precision] = fault
             continue
         seconds[precision] = _fastest(session, golden[PICTURE])
         sessions[precision] = session
     if not seconds:
-        raise ModelError(f"no graph of version {bundle.version} gives its golden outputs on this machine")
+        raise ModelError(f"no graph of version {files.version} gives its golden outputs on this machine")
     best = min(seconds, key=lambda precision: seconds[precision])
-    detector = DETECTORS[bundle.architecture](sessions[best])
-    return LoadedModel(bundle.name, bundle.version, best, detector, bundle.digest)
+    detector = DETECTORS[files.architecture](sessions[best])
+    return LoadedModel(files.name, files.version, best, detector, files.digest, refused)
 
 
 def golden_fault(outputs: Sequence[Array], golden: Mapping[str, Array], precision: str) -> str | None:
@@ -97,12 +125,12 @@ def golden_fault(outputs: Sequence[Array], golden: Mapping[str, Array], precisio
     return None
 
 
-def _read_golden(bundle: Bundle) -> dict[str, Array]:
+def _read_golden(files: ModelFiles) -> dict[str, Array]:
     try:
-        with np.load(bundle.golden, allow_pickle=False) as file:
+        with np.load(files.golden, allow_pickle=False) as file:
             return dict(file)
     except (OSError, ValueError) as error:
-        raise ModelError(f"the golden outputs of version {bundle.version} cannot be read") from error
+        raise ModelError(f"the golden outputs of version {files.version} cannot be read") from error
 
 
 def _fastest(session: Session, picture: Array) -> float:
