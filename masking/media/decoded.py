@@ -24,6 +24,7 @@ class Note(StrEnum):
     CMYK_CONVERTED_TO_SRGB = "cmyk_converted_to_srgb"
     GAMMA_DROPPED = "gamma_dropped"
     CICP_DROPPED = "cicp_dropped"
+    WHOLE_PICTURE_RECODED = "whole_picture_recoded"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

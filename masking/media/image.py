@@ -1,6 +1,6 @@
 """A single picture: from bytes to upright pixels, and back to bytes of the same kind without any metadata."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import cv2
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masking.errors import DamagedMedia
-from masking.media import icc, jpeg, png, webp
+from masking.media import icc, jpeg, jpeg_blocks, png, webp
 from masking.media.decoded import Decoded, Note
 from masking.media.exif import upright
 from masking.media.jpeg import JpegRecipe
@@ -51,6 +51,9 @@ def decode(data: bytes, probe: Probe) -> Still:
         raise DamagedMedia("the picture is not of the size that its header declares")
     pixels, profile, colour_notes = icc.settle(decoded.pixels, decoded.colour, decoded.icc)
     turned = (Note.ORIENTATION_APPLIED,) if decoded.orientation != 1 else ()
+    if isinstance(recipe, JpegRecipe) and (turned or pixels is not decoded.pixels):
+        # The stored blocks are of a picture that lies another way, or has other colours.
+        recipe = replace(recipe, stored=None)
     return Still(
         kind=probe.kind,
         pixels=upright(pixels, decoded.orientation),
@@ -60,23 +63,41 @@ def decode(data: bytes, probe: Probe) -> Still:
     )
 
 
-def encode(still: Still, pixels: Pixels) -> bytes:
+def encode(still: Still, pixels: Pixels, touched: NDArray[np.bool_] | None = None) -> bytes:
+    """Encode ``pixels`` as `encode_with_notes` does, where nobody asks what happened to the rest of the picture."""
+    return encode_with_notes(still, pixels, touched)[0]
+
+
+def encode_with_notes(
+    still: Still, pixels: Pixels, touched: NDArray[np.bool_] | None = None
+) -> tuple[bytes, tuple[Note, ...]]:
     """Encode ``pixels`` as the file that ``still`` came from: same kind, quality and colour profile, and nothing else.
 
+    What lies outside the mask stays exactly as it was in PNG, in lossless WebP, and in every MCU of a JPEG that holds
+    no touched pixel, whose coefficients are copied.
+
+    Args:
+        still: the original.
+        pixels: the masked picture, of its shape and depth.
+        touched: (h, w) bool of the upright picture, the pixels that may differ from the original: all others must not.
+            None, for all of them, loses what could be kept.
+
+    Returns:
+        The file, and `Note.WHOLE_PICTURE_RECODED` where pixels outside the mask were coded anew with loss.
+
     Raises:
-        ValueError: the shape or the depth is not that of ``still``.
+        ValueError: the shape or the depth is not that of ``still``, or a pixel differs that is not said to be touched:
+            the block that it lies in would show the original.
     """
-    if pixels.shape != still.pixels.shape or pixels.dtype != still.pixels.dtype:
-        raise ValueError(
-            f"pixels of {pixels.shape} {pixels.dtype} do not fit a picture of {still.pixels.shape} {still.pixels.dtype}"
-        )
+    _check_fit(still.pixels, pixels, touched)
     match still.recipe:
         case JpegRecipe() as recipe:
-            return jpeg.encode(pixels, recipe, still.icc)
+            return _encode_jpeg(pixels, recipe, touched, still.icc)
         case PngRecipe():
-            return png.encode(pixels, still.icc)
+            return png.encode(pixels, still.icc), ()
         case WebpRecipe() as recipe:
-            return webp.encode(pixels, recipe, still.icc)
+            notes = () if recipe.lossless else (Note.WHOLE_PICTURE_RECODED,)
+            return webp.encode(pixels, recipe, still.icc), notes
 
 
 def views(pixels: Pixels) -> tuple[NDArray[np.uint8], ...]:
@@ -110,3 +131,35 @@ def _decode(data: bytes, kind: ImageKind) -> tuple[Decoded, Recipe]:
             return png.decode(data)
         case ImageKind.WEBP:
             return webp.decode(data)
+
+
+def _encode_jpeg(
+    pixels: Pixels, recipe: JpegRecipe, touched: NDArray[np.bool_] | None, profile: bytes | None
+) -> tuple[bytes, tuple[Note, ...]]:
+    if recipe.stored is not None and touched is not None:
+        kept = jpeg_blocks.encode(recipe.stored, pixels, touched, profile)
+        if kept is not None:
+            return kept, ()
+    return jpeg.encode(pixels, recipe, profile), (Note.WHOLE_PICTURE_RECODED,)
+
+
+def _check_fit(original: Pixels, pixels: Pixels, touched: NDArray[np.bool_] | None) -> None:
+    if pixels.shape != original.shape or pixels.dtype != original.dtype:
+        raise ValueError(
+            f"pixels of {pixels.shape} {pixels.dtype} do not fit a picture of {original.shape} {original.dtype}"
+        )
+    if touched is None:
+        return
+    if touched.shape != pixels.shape[:2]:
+        raise ValueError(f"touched pixels of {touched.shape} do not fit a picture of {pixels.shape[:2]}")
+    if not _same_outside(original, pixels, touched):
+        raise ValueError("a pixel differs from the original though it is not said to be touched")
+
+
+def _same_outside(original: Pixels, pixels: Pixels, touched: NDArray[np.bool_]) -> bool:
+    rows = np.flatnonzero(touched.any(axis=1))
+    top, bottom = (rows[0], rows[-1] + 1) if rows.size else (0, 0)
+    differs = pixels[top:bottom] != original[top:bottom]
+    differs[touched[top:bottom]] = False
+    above, below = slice(0, top), slice(bottom, None)
+    return not differs.any() and all(np.array_equal(pixels[part], original[part]) for part in (above, below))

@@ -9,6 +9,7 @@ import simplejpeg
 from PIL import Image
 
 from masking.errors import DamagedMedia
+from masking.media import jpeg_blocks
 from masking.media.decoded import Colour, Decoded
 from masking.media.jpeg_segments import (
     Frame,
@@ -37,7 +38,7 @@ _SUBSAMPLINGS: Final[dict[tuple[tuple[int, int], ...], int]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class JpegRecipe:
     """How the original was encoded, so that the answer keeps its quality and size.
 
@@ -47,12 +48,14 @@ class JpegRecipe:
         subsampling: of the chroma, as Pillow numbers it: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0.
         progressive: progressive rather than sequential.
         rgb: the components are R, G and B, not Y, Cb and Cr.
+        stored: the original for `jpeg_blocks`; None where its blocks cannot be kept.
     """
 
     tables: tuple[tuple[int, ...], ...] | None
     subsampling: int
     progressive: bool
     rgb: bool
+    stored: jpeg_blocks.Stored | None
 
 
 def read_size(data: bytes) -> tuple[int, int]:
@@ -99,7 +102,7 @@ def _recipe(data: bytes, segments: Sequence[Segment], frame: Frame, *, sideways:
     if not known.keys() >= set(numbers):
         raise DamagedMedia("this JPEG lacks a quantisation table")
     if len(numbers) == 4:
-        return JpegRecipe(None, 0, frame.progressive, rgb=False)
+        return JpegRecipe(None, 0, frame.progressive, rgb=False, stored=None)
     while numbers[-2:-1] == numbers[-1:]:
         numbers.pop()
     tables = tuple(known[number] for number in numbers)
@@ -107,11 +110,12 @@ def _recipe(data: bytes, segments: Sequence[Segment], frame: Frame, *, sideways:
     sampling = tuple(c.sampling[::-1] if sideways else c.sampling for c in frame.components)
     subsampling = _SUBSAMPLINGS.get(sampling, 0)
     rgb = len(frame.components) == 3 and holds_rgb(data, segments, frame)
-    return JpegRecipe(tables, subsampling, frame.progressive, rgb)
+    stored = jpeg_blocks.stored(data, segments, frame, rgb=rgb)
+    return JpegRecipe(tables, subsampling, frame.progressive, rgb, stored)
 
 
 def encode(pixels: Pixels, recipe: JpegRecipe, icc: bytes | None) -> bytes:
-    """Encode grey (h, w) or RGB (h, w, 3) uint8 pixels with the tables and the sampling of the original."""
+    """Encode all of grey (h, w) or RGB (h, w, 3) uint8 pixels anew, with the original's tables and sampling."""
     options: dict[str, Any] = {"subsampling": recipe.subsampling, "keep_rgb": recipe.rgb, "icc_profile": icc}
     if recipe.tables is None:
         options["quality"] = _DEFAULT_QUALITY

@@ -11,7 +11,7 @@ from masking.media.decoded import Note
 from masking.media.exif import orientation
 from masking.media.icc import MAX_PROFILE_BYTES
 
-_SOF2, _SOI, _EOI, _SOS, _DQT = 0xC2, 0xD8, 0xD9, 0xDA, 0xDB
+_SOF2, _DHT, _SOI, _EOI, _SOS, _DQT = 0xC2, 0xC4, 0xD8, 0xD9, 0xDA, 0xDB
 _APP0, _APP1, _APP2, _APP14, _APP15, _COM = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF, 0xFE
 _METADATA: Final = frozenset({*range(_APP0, _APP15 + 1), _COM})
 _STANDALONE: Final = frozenset({0x00, 0x01, *range(0xD0, _SOI + 1)})
@@ -19,6 +19,16 @@ _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SUPPORTED_FRAMES: Final = frozenset({0xC0, 0xC1, _SOF2})
 
 _MARKER: Final = re.compile(rb"\xff+([^\xff])", re.DOTALL)
+
+# What a picture without metadata is made of: frame, tables, restart interval, scans, end.
+_PICTURE: Final = frozenset({*_SUPPORTED_FRAMES, _DHT, _DQT, 0xDD, _SOS, _EOI})
+
+# Headers that tell the meaning of the components and nothing more: version 1.01 without a density, and transform 0.
+JFIF: Final = b"\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0"
+ADOBE_RGB: Final = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0"
+
+# A segment holds 65,535 bytes; length, name and numbers of the part take 16 of them.
+_PART_BYTES: Final = 65_519
 
 # Inside a scan, 0xFF is stuffed with a zero or begins a restart marker; anything else ends the scan.
 _SCAN_END: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -31,8 +41,8 @@ _TABLE: Final = struct.Struct(">64B")
 _WIDE_TABLE: Final = struct.Struct(">64H")
 
 # Where the k-th coefficient of the zigzag lies in the 8x8 block (T.81, figure A.6), and the other way round.
-_ZIGZAG: Final = sorted(range(64), key=lambda i: (i // 8 + i % 8, i // 8 if (i // 8 + i % 8) % 2 else i % 8))
-_FROM_ZIGZAG: Final = sorted(range(64), key=_ZIGZAG.__getitem__)
+ZIGZAG: Final = sorted(range(64), key=lambda i: (i // 8 + i % 8, i // 8 if (i // 8 + i % 8) % 2 else i % 8))
+_FROM_ZIGZAG: Final = sorted(range(64), key=ZIGZAG.__getitem__)
 
 
 class Segment(NamedTuple):
@@ -168,6 +178,47 @@ def without_metadata(data: bytes, segments: Sequence[Segment]) -> bytes:
         if means_colour or marker not in _METADATA:
             parts += [bytes((0xFF, marker)), data[start - 2 : end] if marker != _EOI else b""]
     return b"".join(parts)
+
+
+def huffman(data: bytes, segments: Iterable[Segment]) -> frozenset[bytes]:
+    """The Huffman tables of a file: class and number, counts and values of each (T.81, B.2.4.2)."""
+    found = set()
+    for marker, start, stop, _ in segments:
+        while marker == _DHT and start + 17 <= stop:
+            end = start + 17 + sum(data[start + 1 : start + 17])
+            found.add(data[start:end])
+            start = end
+    return frozenset(found)
+
+
+def tables_change(segments: Sequence[Segment]) -> bool:
+    """Tell whether quantisation tables stand after the first scan, as files of several scans may have them."""
+    markers = [segment.marker for segment in segments]
+    return _DQT in markers[markers.index(_SOS) :] if _SOS in markers else False
+
+
+def is_bare(data: bytes, segments: Sequence[Segment]) -> bool:
+    """Tell whether nothing but the picture is in the file, apart from a JFIF or Adobe header without any content."""
+    if segments[-1].end < len(data):
+        return False
+    return all(segment.marker in _PICTURE or _is_plain_header(data, segment) for segment in segments)
+
+
+def _is_plain_header(data: bytes, segment: Segment) -> bool:
+    return data[segment.start - 4 : segment.stop] in (JFIF, ADOBE_RGB)
+
+
+def with_profile(data: bytes, profile: bytes | None) -> bytes:
+    """Put a colour profile in numbered parts (ICC.1, annex B.4) behind the first segment of a file."""
+    if profile is None:
+        return data
+    parts = [profile[i : i + _PART_BYTES] for i in range(0, len(profile), _PART_BYTES)]
+    head = next(walk(data)).end
+    body = [
+        struct.pack(">HH12sBB", 0xFF00 | _APP2, 16 + len(part), b"ICC_PROFILE", number, len(parts)) + part
+        for number, part in enumerate(parts, 1)
+    ]
+    return data[:head] + b"".join(body) + data[head:]
 
 
 def _is_adobe(data: bytes, marker: int, start: int) -> bool:
