@@ -98,7 +98,7 @@ format: setup ## Format and fix what can be fixed
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
 bench: setup ## Run the benchmarks (real photos: MASKER_REAL_DATA=folder)
-	@$(BIN)/python -m benchmarks.detector && $(BIN)/python -m benchmarks.photo
+	@$(BIN)/python -m benchmarks.faces && $(BIN)/python -m benchmarks.photo
 
 # --- made files -------------------------------------------------------------------------------------------------------
 

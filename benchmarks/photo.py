@@ -16,7 +16,7 @@ from pathlib import Path
 
 import cv2
 
-from benchmarks.detector import upright
+from benchmarks.faces import upright
 from benchmarks.real import photos
 from masking.face.detectors import DETECTORS, Detector
 from masking.onnx import open_session

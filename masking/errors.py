@@ -9,6 +9,7 @@
     ├── PolicyError                an unknown style, or a threshold out of range
     ├── ModelError                 the model failed or answered nonsense
     ├── StorageError               the answer cannot be written: the disk is full, or may not be written to
+    ├── Withheld                   frames are in doubt, and the policy is to give nothing then
     └── DeadlineExceeded           the time allowed is over
 
 Whatever is raised, no media leaves: a caller that catches one of these has nothing to hand out.
@@ -49,6 +50,10 @@ class ModelError(MaskingError):
 
 class StorageError(MaskingError):
     """The result cannot be written: the disk is full, or the place may not be written to."""
+
+
+class Withheld(MaskingError):
+    """Frames are in doubt, and the policy is to give nothing then."""
 
 
 class DeadlineExceeded(MaskingError):

@@ -11,7 +11,8 @@ from masking.face.detectors.centerface import CenterFace
 from masking.face.procedural import Identity, mosaic
 from masking.media.probe import ImageLimits
 from masking.onnx import open_session
-from masking.pipeline import Policy, mask_image
+from masking.pipeline import mask_image
+from masking.policy import Policy
 
 OUT = Path("docs/images/before-after.jpg")
 MODEL = Path("data/model/int8.onnx")

@@ -1,3 +1,5 @@
+import hashlib
+
 import cv2
 import numpy as np
 import pytest
@@ -6,7 +8,9 @@ from masking.errors import DamagedMedia, DeadlineExceeded, ModelError, PolicyErr
 from masking.face.detectors.centerface import CenterFace
 from masking.face.maskers import MASKERS
 from masking.media.probe import ImageLimits
-from masking.pipeline import Policy, detect_image, mask_image
+from masking.pipeline import detect_image, mask_image
+from masking.policy import Policy
+from masking.selection import Listed, Selection
 from masking.types import Faces
 
 LIMITS = ImageLimits(bytes=10_000_000, pixels=10_000_000, side=8000)
@@ -28,7 +32,7 @@ def test_the_face_of_a_photo_is_gone_and_the_rest_is_there(style: str, detector:
     before, after = decoded(hopper), decoded(result.data)
     assert (result.media_type, after.shape) == ("image/jpeg", before.shape)
     assert (result.report.faces, result.report.style) == (1, style)
-    (x1, y1, x2, y2) = detect_image(hopper, 0.2, detector, LIMITS).faces.boxes[0].astype(int)
+    (x1, y1, x2, y2) = detect_image(hopper, Policy(), detector, LIMITS).faces.boxes[0].astype(int)
     inside = np.abs(before[y1:y2, x1:x2].astype(int) - after[y1:y2, x1:x2]).mean()
     outside = np.abs(before[450:].astype(int) - after[450:]).mean()
     assert inside > 10
@@ -37,13 +41,13 @@ def test_the_face_of_a_photo_is_gone_and_the_rest_is_there(style: str, detector:
 
 def test_after_solid_no_face_is_found_even_at_a_low_threshold(detector: CenterFace, hopper: bytes) -> None:
     result = mask_image(hopper, Policy("solid"), detector, LIMITS)
-    assert len(detect_image(result.data, 0.1, detector, LIMITS).faces) == 0
+    assert len(detect_image(result.data, Policy(threshold=0.1), detector, LIMITS).faces) == 0
 
 
 def test_detect_tells_exactly_the_faces_that_mask_covers(detector: CenterFace, hopper: bytes) -> None:
     for threshold in (0.05, 0.2, 0.9):
         report = mask_image(hopper, Policy(threshold=threshold), detector, LIMITS).report
-        faces = detect_image(hopper, threshold, detector, LIMITS).faces
+        faces = detect_image(hopper, Policy(threshold=threshold), detector, LIMITS).faces
         assert report.scores == tuple(round(float(score), 4) for score in faces.scores)
 
 
@@ -63,7 +67,7 @@ def test_a_face_is_masked_however_it_is_stored(make: str, detector: CenterFace, 
     before, after = decoded(data), decoded(result.data)
     assert (after.shape, after.dtype) == (before.shape, before.dtype)
     assert result.report.faces == 1
-    assert len(detect_image(result.data, 0.2, detector, LIMITS).faces) == 0
+    assert len(detect_image(result.data, Policy(), detector, LIMITS).faces) == 0
 
 
 class _Failing:
@@ -102,5 +106,42 @@ def test_a_threshold_out_of_range_is_refused(threshold: float) -> None:
 
 
 def test_an_unknown_style_is_refused_and_the_styles_are_told() -> None:
-    with pytest.raises(PolicyError, match="solid, pixelate, blur"):
+    with pytest.raises(PolicyError, match="solid, pixelate, blur, surrogate"):
         Policy("sepia")
+
+
+def test_the_report_names_both_files_by_their_digests(detector: CenterFace, hopper: bytes) -> None:
+    result = mask_image(hopper, Policy(), detector, LIMITS)
+    assert result.report.input_sha256 == hashlib.sha256(hopper).hexdigest()
+    assert result.report.output_sha256 == hashlib.sha256(result.data).hexdigest()
+
+
+def test_a_jpeg_keeps_its_pixels_away_from_the_mask_bit_for_bit(detector: CenterFace, hopper: bytes) -> None:
+    result = mask_image(hopper, Policy(), detector, LIMITS)
+    assert "whole_picture_recoded" not in result.report.notes
+    changed = (decoded(hopper) != decoded(result.data)).any(axis=2)
+    rows, columns = np.nonzero(changed)
+    x1, y1, x2, y2 = detect_image(hopper, Policy(), detector, LIMITS).faces.boxes[0]
+    reach = 2 * max(x2 - x1, y2 - y1)
+    assert rows.size
+    assert rows.min() > y1 - reach
+    assert rows.max() < y2 + reach
+    assert columns.min() > x1 - reach
+    assert columns.max() < x2 + reach
+
+
+def test_a_person_can_keep_a_face_and_mask_what_no_detector_finds(detector: CenterFace, hopper: bytes) -> None:
+    (x1, y1, x2, y2) = map(float, detect_image(hopper, Policy(), detector, LIMITS).faces.boxes[0])
+    keep = Selection((Listed("keep", x1 - 5, y1 - 5, x2 + 5, y2 + 5), Listed("mask", 10, 400, 60, 460)))
+    result = mask_image(hopper, Policy(selection=keep), detector, LIMITS)
+    assert result.report.faces == 1
+    before, after = decoded(hopper), decoded(result.data)
+    assert (before[int(y1) : int(y2), int(x1) : int(x2)] == after[int(y1) : int(y2), int(x1) : int(x2)]).all()
+    assert after[410:450, 20:50].max() < 10
+
+
+def test_a_policy_tells_its_wishes_but_never_its_key() -> None:
+    one, other = Policy(key=b"1" * 32), Policy(key=b"2" * 32)
+    assert one.digest == other.digest != Policy(style="blur").digest
+    assert "1" * 32 not in repr(one) + str(one.facts())
+    assert Policy().key != Policy().key

@@ -7,18 +7,20 @@ from typing import Protocol
 from masking.face.maskers.blur import blur
 from masking.face.maskers.pixelate import pixelate
 from masking.face.maskers.solid import solid
+from masking.face.maskers.surrogate import surrogate
+from masking.face.region import Placed
 from masking.types import Pixels
 
 
 class Masker(Protocol):
     """Replaces a patch of picture; every style keeps this contract (see its test)."""
 
-    def __call__(self, patch: Pixels, *, face_px: float, has_alpha: bool) -> Pixels:
+    def __call__(self, patch: Pixels, face: Placed, /, *, has_alpha: bool) -> Pixels:
         """Mask one patch.
 
         Args:
             patch: (h, w) or (h, w, channels), uint8 or uint16, h and w at least 1; never changed.
-            face_px: Width of the face in pixels, above 0.
+            face: The face in pixels of the patch; its ``inside`` is what the caller will replace.
             has_alpha: Whether the last channel is alpha.
 
         Returns:
@@ -26,4 +28,9 @@ class Masker(Protocol):
         """
 
 
-MASKERS: Mapping[str, Masker] = MappingProxyType({"solid": solid, "pixelate": pixelate, "blur": blur})
+MASKERS: Mapping[str, Masker] = MappingProxyType(
+    {"solid": solid, "pixelate": pixelate, "blur": blur, "surrogate": surrogate}
+)
+
+FIGURATIVE: frozenset[str] = frozenset({"surrogate"})
+"""Styles that show something in the middle of a mask, which the mask of a neighbour should not hide."""

@@ -3,17 +3,18 @@
 import cv2
 import numpy as np
 
+from masking.face.region import Placed
 from masking.types import Pixels
 
 SIGMA_PER_FACE = 0.12
 
 
-def blur(patch: Pixels, *, face_px: float, has_alpha: bool) -> Pixels:
+def blur(patch: Pixels, face: Placed, *, has_alpha: bool) -> Pixels:
     """Blur the patch with a standard deviation of `SIGMA_PER_FACE` face widths.
 
     Cosmetic, not anonymous: see the measured risk in docs/benchmarks.md before choosing it.
     """
-    sigma = max(face_px * SIGMA_PER_FACE, 1.0)
+    sigma = max(face.face_px * SIGMA_PER_FACE, 1.0)
     # A wide Gaussian over a shrunken patch is the same picture at a fraction of the cost.
     shrink = max(1, int(sigma // 4))
     height, width = patch.shape[:2]

@@ -72,17 +72,31 @@ class _View:
         return np.concatenate([flat, placed[..., 2:]], -1)
 
 
-def render(who: Identity, how: Capture, size_px: float) -> Rendered:
+def render(who: Identity, how: Capture, size_px: float, *, clothes: bool = True) -> Rendered:
     """Render a person on a square canvas of twice the face's size, the face in its middle.
 
     Args:
         who: The person.
         how: Pose, light and expression. Blur, noise and exposure belong to the whole picture: see ``develop``.
         size_px: Height of the face, forehead to chin, at least 4.
+        clothes: Whether the person has shoulders, which are dressed; without, head and neck alone.
 
     Raises:
         ValueError: ``size_px`` is too small to show anything.
     """
+    view, factor, head = _posed(who, how, size_px)
+    fine, mask = _splat([_lit(patch, view, how) for patch in _patches(who, how, head, clothes)], view)
+    return _reduced(fine, mask, factor, *_labels(who, head, view))
+
+
+def locate(who: Identity, how: Capture, size_px: float) -> Array:
+    """Give the landmarks that `render` would give, without drawing anything. Arguments and errors as there."""
+    view, factor, head = _posed(who, how, size_px)
+    return np.asarray(_labels(who, head, view)[1] / np.float32(factor), np.float32)
+
+
+def _posed(who: Identity, how: Capture, size_px: float) -> tuple[_View, int, Head]:
+    """How a person is seen, how many times larger than wanted, and the surface of the head."""
     if size_px < 4:
         raise ValueError("a face of less than 4 pixels shows nothing")
     side = int(np.ceil(size_px * CANVAS))
@@ -90,16 +104,15 @@ def render(who: Identity, how: Capture, size_px: float) -> Rendered:
     turns = np.array([how.yaw, how.pitch, how.roll], np.float32)
     view = _View(turns, size_px * factor / FACE_HEIGHT, side * factor, np.zeros(2, np.float32))
     centre = view.place(_FACE_CENTRE, 1.0)[:2] / (1.0 - _FACE_CENTRE[2] / _VIEW_DISTANCE)
-    view = _View(turns, view.unit_px, view.side_px, centre)
-    head = build_head(who, how)
-    fine, mask = _splat([_lit(patch, view, how) for patch in _patches(who, how, head)], view)
-    return _reduced(fine, mask, factor, *_labels(who, head, view))
+    return _View(turns, view.unit_px, view.side_px, centre), factor, build_head(who, how)
 
 
-def _patches(who: Identity, how: Capture, head: Head) -> list[Patch]:
+def _patches(who: Identity, how: Capture, head: Head, clothes: bool) -> list[Patch]:
     colour, gloss = paint(who, how, head)
     shade = np.clip(1.0 - 7.0 * np.clip(head.cavity, 0.0, None), 0.35, 1.0)
-    patches = [Patch(head.points, colour * shade[..., None], gloss), neck(who), shoulders(who, how)]
+    patches = [Patch(head.points, colour * shade[..., None], gloss), neck(who)]
+    if clothes:
+        patches.append(shoulders(who, how))
     if who.hair_style == "long":
         patches.append(long_hair(who))
     patches += [ear(who, -1.0), ear(who, 1.0)]

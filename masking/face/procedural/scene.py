@@ -46,7 +46,7 @@ def portrait(who: Identity, how: Capture, side_px: int) -> Rendered:
     """
     rng = np.random.default_rng(how.seed)
     person = render(who, how, side_px / CANVAS)
-    picture = _laid(backdrop(rng, (side_px, side_px)), person, 0, 0)
+    picture = laid(backdrop(rng, (side_px, side_px)), person, 0, 0)
     pixels = develop(picture, how.exposure, how.blur * side_px / CANVAS, how.noise, rng)
     return Rendered(pixels, np.ones((side_px, side_px), np.float32), person.box, person.landmarks)
 
@@ -65,7 +65,7 @@ def mosaic(rng: Generator, people: Sequence[Identity], size: tuple[int, int] = (
     placed: list[tuple[Rendered, int, int, Placed]] = []
     for person, height in zip(chosen, np.sort(heights)[::-1], strict=True):
         how = _in_light(Capture.draw(rng, turn=1.25), light)
-        rendered = _standing(render(people[person], how, float(height)))
+        rendered = standing(render(people[person], how, float(height)))
         spot = _free_spot(rng, rendered, covered)
         if spot is None:
             continue
@@ -75,7 +75,7 @@ def mosaic(rng: Generator, people: Sequence[Identity], size: tuple[int, int] = (
         placed.append((rendered, x, y, face))
         _cover(covered, rendered, x, y)
     for rendered, x, y, _ in reversed(placed):  # the far ones first
-        picture = _laid(picture, rendered, x, y)
+        picture = laid(picture, rendered, x, y)
     condition = str(rng.choice(CONDITIONS, p=_CONDITION_SHARES))
     picture = _worn(develop(picture, light.exposure, 0.0, light.noise, rng), condition, rng)
     return Scene(picture, tuple(face for *_, face in placed), condition)
@@ -93,7 +93,7 @@ def develop(
     return np.clip(taken + np.float32(noise) * (0.8 * grain + 0.5 * tint) + 0.5, 0, 255).astype(np.uint8)
 
 
-def _standing(person: Rendered) -> Rendered:
+def standing(person: Rendered) -> Rendered:
     """Give a bust a trunk in the colour of its clothes, getting darker downwards and towards the sides."""
     rows, side = int(1.2 * person.alpha.shape[0]), person.alpha.shape[1]
     worn = np.flatnonzero(person.alpha[-1] > 0.5)
@@ -136,7 +136,7 @@ def _overlap(shape: tuple[int, ...], person: Rendered, x: int, y: int) -> tuple[
     return slice(y1, y2), slice(x1, x2), (slice(y1 - y, y2 - y), slice(x1 - x, x2 - x))
 
 
-def _laid(picture: NDArray[np.uint8], person: Rendered, x: int, y: int) -> NDArray[np.uint8]:
+def laid(picture: NDArray[np.uint8], person: Rendered, x: int, y: int) -> NDArray[np.uint8]:
     """Lay a person over a picture."""
     rows, columns, part = _overlap(picture.shape, person, x, y)
     alpha = person.alpha[part][..., None]

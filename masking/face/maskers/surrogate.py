@@ -1,0 +1,122 @@
+"""Surrogate: each head is replaced by an artificial one, in about the same pose, light and place."""
+
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from masking.face.region import Placed
+from masking.face.surrogates.drawn import DrawnBank
+from masking.face.surrogates.scenery import Scenery, scenery, side_light, skin_tone
+from masking.face.surrogates.sprite import Bank, Look, Placing, Sprite, nearest_pose, place
+from masking.types import Pixels
+
+RING: Final = 0.04
+"""Width of the ring in which a surrogate fades into the picture, in widths of the face."""
+GROUND: Final = 110.0
+"""Level around a surrogate's head, the same for everybody."""
+_LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
+
+Colours = NDArray[np.uint8]
+
+
+class Surrogate:
+    """A masker that draws from a bank.
+
+    What is painted depends on nothing behind the mask but the face's box and landmarks, two or three numbers of bins
+    (`Look`) and two of the picture (`Scenery`): people with the same ones get the same pixels, to the bit. In a thin
+    ring at the edge of the mask the surrogate fades into the nearest pixels beside it, which anybody can see.
+    """
+
+    def __init__(self, bank: Bank, *, keep_tone: bool = False) -> None:
+        """Take what is drawn from, and whether one of three bins of skin tone is kept: that tells people apart."""
+        self._bank = bank
+        self._keep_tone = keep_tone
+
+    def __call__(self, patch: Pixels, face: Placed, *, has_alpha: bool) -> Pixels:
+        """Mask one patch; see `masking.face.maskers.Masker`. An alpha channel becomes opaque, and nothing fades."""
+        rgb = _rgb(patch)
+        sprite = self._bank.sprite(face.draw, self.look(rgb, face), _height(face))
+        levels = composed(sprite, place(sprite, face), face, scenery(rgb, face))
+        if not has_alpha:
+            levels = _faded(levels, rgb, face)
+        return _filled(patch, levels, has_alpha)
+
+    def look(self, rgb: NDArray[np.uint8], face: Placed) -> Look:
+        """Read from the patch (h, w, 3) the only things that a surrogate keeps of the head behind it."""
+        tone = skin_tone(rgb, face) if self._keep_tone else None
+        return Look(nearest_pose(self._bank, face), side_light(rgb, face), tone)
+
+
+def ring_px(face: Placed) -> float:
+    """Width of the ring at the edge of the mask in which a surrogate fades, in pixels."""
+    return max(RING * face.face_px, 1.0)
+
+
+def _height(face: Placed) -> float:
+    """About the height of a face, however it is turned."""
+    return float(np.hypot(*(face.box[2:] - face.box[:2])) * np.sqrt(0.5))
+
+
+def _faded(levels: Colours, rgb: NDArray[np.uint8], face: Placed) -> Colours:
+    """Fade to the mask's edge into the nearest pixels that no mask covers, never into what is under one."""
+    if not face.beside.any():
+        return levels
+    depth = cv2.distanceTransform(face.inside.astype(np.uint8), cv2.DIST_L2, 3)
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~face.beside).astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    rows, columns = np.nonzero(face.inside & (depth < ring_px(face)))
+    around = rgb[face.beside]
+    source = np.zeros(int(nearest.max()) + 1, np.intp)
+    source[nearest[face.beside]] = np.arange(len(around))
+    share = (depth[rows, columns] / np.float32(ring_px(face)))[:, None]
+    faded = levels.copy()
+    mixed = levels[rows, columns] * share + around[source[nearest[rows, columns]]] * (1 - share)
+    faded[rows, columns] = np.round(mixed).astype(np.uint8)
+    return faded
+
+
+def composed(sprite: Sprite, placing: Placing, face: Placed, scene: Scenery) -> Colours:
+    """Lay a sprite on a plain ground: (h, w, 3) RGB."""
+    shape = face.inside.shape
+    pixels, turn = sprite.pixels, placing.turn
+    # Shrinking takes one sample in many: halved first, it takes all of them.
+    while abs(turn) < 0.6 and min(pixels.shape[:2]) >= 4:
+        height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
+        pixels = np.asarray(
+            cv2.resize(pixels[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
+        )
+        turn *= 2
+    head, alpha = pixels[..., :3].astype(np.float32), pixels[..., 3:] / np.float32(255)
+    if scene.grey:
+        head = np.repeat((head @ _LUMA)[..., None], 3, -1)
+    shown = ((head + GROUND * (1 - alpha)) * scene.exposure + 0.5).clip(0, 255).astype(np.uint8)
+    # Pixel centres lie at half numbers here, at whole ones in OpenCV.
+    matrix = Placing(turn, placing.shift + turn * (0.5 + 0.5j) - (0.5 + 0.5j)).matrix
+    beyond = [int(GROUND * scene.exposure + 0.5)] * 3
+    warped = cv2.warpAffine(shown, matrix, (shape[1], shape[0]), flags=cv2.INTER_LINEAR, borderValue=beyond)
+    return np.asarray(warped, np.uint8)
+
+
+def _rgb(patch: Pixels) -> NDArray[np.uint8]:
+    """(h, w, 3) uint8 of any patch, without alpha."""
+    levels = patch if patch.dtype == np.uint8 else patch >> 8
+    colour = levels[..., None] if levels.ndim == 2 else levels[..., : 1 if levels.shape[2] < 3 else 3]
+    return np.asarray(np.broadcast_to(colour, (*colour.shape[:2], 3)), np.uint8)
+
+
+def _filled(patch: Pixels, levels: Colours, has_alpha: bool) -> Pixels:
+    """Give levels of 8 bit the form of a patch."""
+    most = np.iinfo(patch.dtype).max
+    colours = 1 if patch.ndim == 2 or patch.shape[2] < 3 else 3
+    if colours == 1:
+        levels = np.round(levels @ _LUMA)[..., None].astype(np.uint8)
+    painted = np.full((*patch.shape[:2], colours + has_alpha), most, patch.dtype)
+    painted[..., :colours] = levels if most == 255 else levels.astype(np.uint16) * 257
+    return painted.reshape(patch.shape)
+
+
+surrogate = Surrogate(DrawnBank())
+"""The style as it ships: procedural people, tone drawn with the person."""

@@ -1,0 +1,80 @@
+"""Surrogates that ship: people drawn from numbers alone, of whom no photo was ever taken."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+
+from masking.face.procedural import Capture, Identity, locate, render
+from masking.face.surrogates.sprite import Look, Points, Sprite
+
+PEOPLE: Final = 64
+YAWS: Final = (0.0, -30.0, 30.0, -55.0, 55.0)
+"""Degrees, positive to the image's right."""
+SIZES_PX: Final = (96, 224)
+"""Heights of a face that are drawn; from there they are scaled."""
+LIGHT_AZIMUTH: Final = 45.0
+_ENLARGED: Final = 1.5
+_TONES: Final = ("light", "medium", "dark")
+_SEED: Final = 20
+
+
+class DrawnBank:
+    """A bank of `PEOPLE` procedural people in five poses and three lights, drawn when first wanted."""
+
+    @property
+    def poses(self) -> Sequence[Points]:
+        """Mean landmarks over some of the people."""
+        return _poses()
+
+    def sprite(self, draw: int, look: Look, height_px: float) -> Sprite:
+        """Give one of the people, of the tone that is to be kept if one is."""
+        people = _people()
+        chosen = list(range(len(people)))
+        if look.tone is not None:
+            chosen = [index for index in chosen if people[index].tone == _TONES[look.tone]] or chosen
+        size = SIZES_PX[0] if height_px <= SIZES_PX[0] * _ENLARGED else SIZES_PX[1]
+        return _drawn(chosen[draw % len(chosen)], look.pose, look.light, size)
+
+
+@lru_cache(maxsize=1)
+def _people() -> tuple[Identity, ...]:
+    rng = np.random.default_rng(_SEED)
+    return tuple(Identity.draw(rng) for _ in range(PEOPLE))
+
+
+@lru_cache(maxsize=1)
+def _poses() -> tuple[Points, ...]:
+    few = range(0, PEOPLE, 16)
+    return tuple(
+        np.mean([locate(_people()[index], _capture(index, pose, 0), SIZES_PX[0]) for index in few], 0, dtype=np.float32)
+        for pose in range(len(YAWS))
+    )
+
+
+@lru_cache(maxsize=160)
+def _drawn(index: int, pose: int, light: int, size_px: int) -> Sprite:
+    """Draw one person; the same person always wears the same face, in the same light."""
+    drawn = render(_people()[index], _capture(index, pose, light), size_px, clothes=False)
+    shown = np.round(drawn.pixels * drawn.alpha[..., None])
+    pixels = np.concatenate([shown, np.round(255 * drawn.alpha)[..., None]], -1).astype(np.uint8)
+    pixels.setflags(write=False)
+    return Sprite(pixels, drawn.box, drawn.landmarks)
+
+
+def _capture(index: int, pose: int, light: int) -> Capture:
+    """How a person is shown: with an expression of their own, in the pose and light that are wanted."""
+    return replace(
+        Capture.draw(np.random.default_rng([_SEED, index])),
+        yaw=YAWS[pose],
+        pitch=0.0,
+        roll=0.0,
+        light_azimuth=LIGHT_AZIMUTH * light,
+        light_height=35.0,
+        key=0.8,
+        ambient=0.5,
+        warmth=0.02,
+        exposure=1.0,
+    )

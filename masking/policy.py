@@ -1,0 +1,93 @@
+"""What a caller may wish of masking, checked before any work is done."""
+
+import hashlib
+import json
+import secrets
+from dataclasses import asdict, dataclass, field
+from math import isfinite
+from typing import Final
+
+from masking.errors import PolicyError
+from masking.face.maskers import MASKERS
+from masking.face.search import EFFORTS
+from masking.selection import Selection
+
+LOWEST_THRESHOLD, HIGHEST_THRESHOLD = 0.01, 0.99
+KEY_BYTES: Final = 32
+DOUBTS: Final = ("mask", "withhold")
+SOUNDS: Final = ("drop", "keep")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How to mask faces.
+
+    Attributes:
+        style: A name in `MASKERS`.
+        threshold: Detector score in [0.01, 0.99] from which a face is masked; lower masks more.
+        search: A name in `EFFORTS`: ``thorough`` looks in many ways, ``fast`` costs a quarter of it.
+        selection: Regions that a person wants masked in addition, or kept.
+        key: Secret from which each face's surrogate is drawn; a fresh one for each policy unless given, so that
+            nobody can link two answers by their surrogates.
+
+    Raises:
+        PolicyError: A name is unknown or a value out of range.
+    """
+
+    style: str = "solid"
+    threshold: float = 0.2
+    search: str = "thorough"
+    selection: Selection = field(default_factory=Selection)
+    key: bytes = field(default_factory=lambda: secrets.token_bytes(KEY_BYTES), repr=False)
+
+    def __post_init__(self) -> None:
+        _known("style", self.style, MASKERS)
+        _known("search", self.search, EFFORTS)
+        check_threshold(self.threshold)
+
+    def facts(self) -> dict[str, object]:
+        """Give what was asked for as values that JSON knows; of the selection its rows, of the key nothing."""
+        told = asdict(self)
+        del told["key"]
+        return told | {"selection": self.selection.to_json() if self.selection.rows else None}
+
+    @property
+    def digest(self) -> str:
+        """The first 16 hex digits of SHA-256 over the facts: two runs with the same digest were asked the same."""
+        return hashlib.sha256(json.dumps(self.facts(), sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class VideoPolicy(Policy):
+    """How to mask a video.
+
+    Attributes:
+        search: As in `Policy`; a face that one look misses is carried by the frames around, so ``fast`` is the default.
+        doubt: What happens to a frame in which a face may be open: ``mask`` masks all of it, ``withhold`` gives no
+            video at all. Either way a person is told.
+        sound: ``drop``, or ``keep`` for the voices as they are.
+
+    Raises:
+        PolicyError: As in `Policy`.
+    """
+
+    search: str = "fast"
+    doubt: str = "mask"
+    sound: str = "drop"
+
+    def __post_init__(self) -> None:
+        Policy.__post_init__(self)
+        _known("doubt", self.doubt, DOUBTS)
+        _known("sound", self.sound, SOUNDS)
+
+
+def check_threshold(threshold: float) -> None:
+    """Raise PolicyError unless the threshold lies in [0.01, 0.99]."""
+    if not (isfinite(threshold) and LOWEST_THRESHOLD <= threshold <= HIGHEST_THRESHOLD):
+        raise PolicyError(f"the threshold must lie between {LOWEST_THRESHOLD} and {HIGHEST_THRESHOLD}")
+
+
+def _known(what: str, name: str, names: object) -> None:
+    known = list(names)  # type: ignore[call-overload]
+    if name not in known:
+        raise PolicyError(f"unknown {what}; known are {', '.join(known)}")

@@ -1,0 +1,143 @@
+"""What the style `surrogate` promises: a face is seen, in about the same place, and nothing of the one behind it."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from masking.face.cover import cover
+from masking.face.maskers.surrogate import Surrogate
+from masking.face.procedural import Capture, Identity, portrait
+from masking.face.region import Region, regions
+from masking.face.surrogates import DrawnBank
+from masking.types import Faces, Pixels
+
+SIDE = 160
+PLAIN = replace(
+    Capture.draw(np.random.default_rng(3)), yaw=0.0, pitch=0.0, roll=0.0, light_azimuth=0.0, noise=0.5, exposure=1.0
+)
+MASK = Surrogate(DrawnBank())
+
+
+def person(seed: int, **circumstances: float) -> tuple[np.ndarray, Faces]:
+    shown = portrait(Identity.draw(np.random.default_rng(seed)), replace(PLAIN, **circumstances), SIDE)
+    return shown.pixels, Faces(shown.box[None], np.ones(1, np.float32), shown.landmarks[None])
+
+
+def masked(pixels: Pixels, region: Region, mask: Surrogate = MASK, *, has_alpha: bool = False) -> Pixels:
+    return mask(pixels[region.rows, region.columns].copy(), region.face, has_alpha=has_alpha)
+
+
+@pytest.mark.parametrize("draw", [0, 11])
+def test_different_people_behind_the_same_surrogate_give_the_same_pixels_to_the_bit(draw: int) -> None:
+    where = person(0)[1]
+    scene = person(0)[0]
+    (region,) = regions(where, SIDE, SIDE, [draw])
+    answers = []
+    for seed in range(5):
+        behind = scene.copy()
+        part = behind[region.rows, region.columns]
+        part[region.inside] = person(seed)[0][region.rows, region.columns][region.inside]
+        assert MASK.look(part, region.face) == MASK.look(scene[region.rows, region.columns], region.face)
+        answers.append(masked(behind, region)[region.inside])
+    assert len({answer.tobytes() for answer in answers}) == 1
+
+
+def test_another_draw_gives_another_face() -> None:
+    pixels, where = person(1)
+    shown = [cover(pixels, where, "surrogate", [draw])[0] for draw in range(6)]
+    assert len({each.tobytes() for each in shown}) == 6
+
+
+def test_the_light_of_a_face_is_kept_in_three_bins() -> None:
+    pixels, where = person(2)
+    (region,) = regions(where, SIDE, SIDE)
+    patch = pixels[region.rows, region.columns].astype(np.float32)
+    x = np.arange(patch.shape[1]) + 0.5
+    shade = np.where(x < region.face.box[[0, 2]].mean(), 0.4, 1.2)[None, :, None]
+    other = 1.6 - shade
+    looks = [
+        MASK.look(np.clip(patch * light, 0, 255).astype(np.uint8), region.face).light
+        for light in (other, np.ones_like(shade), shade)
+    ]
+    assert looks == [-1, 0, 1]
+
+
+@pytest.mark.parametrize(("yaw", "pose"), [(0.0, 0), (-32.0, 1), (32.0, 2)])
+def test_the_pose_is_kept_in_bins(yaw: float, pose: int) -> None:
+    pixels, where = person(4, yaw=yaw)
+    (region,) = regions(where, SIDE, SIDE)
+    assert MASK.look(pixels[region.rows, region.columns], region.face).pose == pose
+
+
+def test_tone_is_kept_only_on_request() -> None:
+    pixels, where = person(5)
+    (region,) = regions(where, SIDE, SIDE)
+    patch = pixels[region.rows, region.columns]
+    assert MASK.look(patch, region.face).tone is None
+    keeping = Surrogate(DrawnBank(), keep_tone=True)
+    tones = [keeping.look(np.full_like(patch, level), region.face).tone for level in (200, 120, 50)]
+    assert tones == [0, 1, 2]
+
+
+def _skin(shown: Pixels, where: Faces) -> np.ndarray:
+    nose = where.landmarks[0, 2].astype(int)
+    return shown[nose[1] - 12 : nose[1] - 4, nose[0] - 3 : nose[0] + 4].reshape(-1, 3).mean(0)
+
+
+def test_a_kept_tone_decides_who_is_drawn() -> None:
+    pixels, where = person(5)
+    (region,) = regions(where, SIDE, SIDE, [3])
+    keeping = Surrogate(DrawnBank(), keep_tone=True)
+    levels = []
+    for level in (200, 50):
+        behind = pixels.copy()
+        behind[region.rows, region.columns] = level
+        levels.append(masked(behind, region, keeping)[region.inside].mean())
+    assert levels[0] > levels[1]
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_a_surrogate_lies_as_the_head_does(degrees: int) -> None:
+    pixels, where = person(6)
+    upright, _ = cover(pixels, where, "surrogate", [9])
+    middle = (SIDE - 1) / 2
+    turn = cv2.getRotationMatrix2D((middle, middle), -degrees, 1.0)
+    points = (where.landmarks[0] - 0.5) @ turn[:, :2].T + turn[:, 2] + 0.5
+    corners = (where.boxes[0].reshape(2, 2) - 0.5) @ turn[:, :2].T + turn[:, 2] + 0.5
+    box = np.concatenate([corners.min(0), corners.max(0)])
+    turned = Faces(box[None].astype(np.float32), np.ones(1, np.float32), points[None].astype(np.float32))
+    shown, _ = cover(np.ascontiguousarray(np.rot90(pixels, -degrees // 90)), turned, "surrogate", [9])
+    back = np.rot90(shown, degrees // 90).astype(int)
+    x1, y1, x2, y2 = where.boxes[0].astype(int)
+    assert np.abs(back - upright)[y1:y2, x1:x2].mean() < 4
+
+
+def test_a_grey_picture_gets_a_grey_face_and_a_coloured_one_a_coloured() -> None:
+    pixels, where = person(7)
+    grey = np.repeat(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None], 3, -1)
+    for picture, colourless in ((grey, True), (pixels, False)):
+        shown, touched = cover(picture, where, "surrogate", [0])
+        assert (np.ptp(shown[touched].astype(int), axis=-1).max() <= 1) == colourless
+
+
+def test_a_dark_picture_gets_a_darker_face() -> None:
+    pixels, where = person(7)
+    levels = []
+    for picture in (pixels, pixels // 8):
+        shown, touched = cover(picture, where, "surrogate", [0])
+        levels.append(shown[touched].mean())
+    assert levels[1] < 0.7 * levels[0]
+
+
+def test_every_form_of_picture_shows_the_same_face() -> None:
+    pixels, where = person(8)
+    plain, touched = cover(pixels, where, "surrogate", [2])
+    deep, _ = cover(pixels.astype(np.uint16) * 257, where, "surrogate", [2])
+    alpha = np.dstack([pixels, np.full((SIDE, SIDE), 90, np.uint8)])
+    with_alpha, _ = cover(alpha, where, "surrogate", [2])
+    assert np.abs(deep[touched] / 257 - plain[touched]).max() <= 1
+    assert (with_alpha[touched][:, 3] == 255).all()
+    core = touched & (cv2.distanceTransform(touched.astype(np.uint8), cv2.DIST_L2, 3) > 8)
+    assert (with_alpha[core][:, :3] == plain[core]).all()
