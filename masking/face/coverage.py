@@ -1,0 +1,60 @@
+"""What is covered in a frame that nobody looked at: boxes between two sightings, and boxes that grow with doubt."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Box = NDArray[np.float32]
+How = Literal["detected", "tracked", "interpolated", "held", "extended"]
+
+GROWTH_PER_FRAME = 0.02
+GROWTH_DISTRUST = 0.2
+MOST_GROWTH = 0.5
+LEAST_INSIDE = 0.05
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spot:
+    """A face to cover in one frame.
+
+    Attributes:
+        box: (4,) float32 in pixels, grown by the doubt.
+        landmarks: (5, 2) float32 in pixels.
+        score: The detector's, at the sighting that this stands on.
+        how: ``detected`` in this very frame; ``interpolated`` between two sightings; ``tracked`` from the last one;
+            ``held`` where a look did not find it; ``extended`` back from its first sighting.
+    """
+
+    box: Box
+    landmarks: NDArray[np.float32]
+    score: float
+    how: How
+
+
+def grown(box: Box, frames: int, trust: float) -> Box:
+    """Grow a box for the frames that lie between it and the nearest sighting, and for flow that is not trusted."""
+    by = min(MOST_GROWTH, GROWTH_PER_FRAME * frames + GROWTH_DISTRUST * (1 - trust))
+    margin = (box[2:] - box[:2]) * np.float32(by / 2)
+    return np.concatenate([box[:2] - margin, box[2:] + margin])
+
+
+def between(followed: Box, end: Box, seen: Box, share: float) -> Box:
+    """Correct a box that the flow gave by what was seen at the end, and take in both.
+
+    Args:
+        followed: Where the flow puts the box in this frame.
+        end: Where it puts the box in the frame of the later sighting.
+        seen: Where it was seen there.
+        share: This frame's place between the sightings, 0 to 1.
+    """
+    corrected = followed + np.float32(share) * (seen - end)
+    return np.concatenate([np.minimum(followed[:2], corrected[:2]), np.maximum(followed[2:], corrected[2:])])
+
+
+def inside(box: Box, width: int, height: int) -> float:
+    """Give the share of a box that lies in the picture."""
+    low, high = np.maximum(box[:2], 0), np.minimum(box[2:], (width, height))
+    area = float(np.prod(np.maximum(box[2:] - box[:2], 0)))
+    return float(np.prod(np.maximum(high - low, 0))) / area if area > 0 else 0.0

@@ -1,0 +1,95 @@
+"""When to look, how closely, how long to hold a face that is lost, and when to doubt."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from masking.face.coverage import inside
+from masking.face.cuts import Change
+from masking.face.track import Track
+from masking.media.frame import Frame
+
+LOST = "a face was lost without a reason"
+SURE_TRUST = 0.5
+SURE_SCORE = 0.5
+SURE_SIGHTINGS = 4
+WELL_INSIDE = 0.98
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerSettings:
+    """How closely to look.
+
+    Attributes:
+        threshold: Score from which a face is masked, in (0, 1).
+        once: Share of the threshold that makes a face of what was seen once: not every frame is looked at, and the one
+            in which a face scores highest is seldom the one that was.
+        twice: The same for what was seen more than once.
+        low: Share of the threshold from which a detection continues a face that is followed.
+        look_ahead: Frames that are held back so that what is seen later can correct them.
+        stride: Frames from look to look as a rule.
+        calm_stride: The same while nothing moves and the flow is sure of all faces.
+        busy_stride: The same while most of the picture moves, or a face is new or was just lost.
+        coarse: Scale of the quick looks; the others see the full picture.
+        fine_every: Every so many looks see the full picture; those at a cut and at both ends always do.
+        coarse_px: While a face smaller than this is followed (shorter side, full-size pixels), all looks are full.
+        hold_seconds: How long a sure face is held that looks no longer find; an unsure one a third of it.
+        steady: Mean score from which a face is sure enough for that.
+        doubt_seconds: How long a face may be missing without a reason before the frame is doubted.
+        extend: Frames that a new face is taken back before the look that found it.
+    """
+
+    threshold: float = 0.2
+    once: float = 0.8
+    twice: float = 0.5
+    low: float = 0.4
+    look_ahead: int = 24
+    stride: int = 5
+    calm_stride: int = 8
+    busy_stride: int = 4
+    coarse: float = 0.5
+    fine_every: int = 2
+    coarse_px: float = 24.0
+    hold_seconds: float = 1.0
+    steady: float = 0.35
+    doubt_seconds: float = 0.5
+    extend: int = 8
+
+    def __post_init__(self) -> None:
+        if self.look_ahead < 0 or min(self.stride, self.calm_stride, self.busy_stride, self.fine_every) < 1:
+            raise ValueError("look_ahead must be at least 0, and strides at least 1")
+
+    @classmethod
+    def live(cls, threshold: float = 0.2) -> Self:
+        """Answer each frame at once: a look at every one, and nothing held back."""
+        return cls(threshold=threshold, look_ahead=0, stride=1, calm_stride=1, busy_stride=1)
+
+
+def stride(settings: FollowerSettings, moved: Change, tracks: Sequence[Track]) -> int:
+    """Say how many frames after the last look to look again."""
+    followed = [track for track in tracks if track.sure]
+    if moved.busy or any(track.sightings < 3 or track.misses == 1 for track in followed):
+        return settings.busy_stride
+    if moved.calm and all(track.trust > SURE_TRUST for track in followed):
+        return settings.calm_stride
+    return settings.stride
+
+
+def scale(settings: FollowerSettings, looks: int, tracks: Sequence[Track]) -> float:
+    """Say at which scale to look after so many looks."""
+    small = any(track.sure and track.side < settings.coarse_px for track in tracks)
+    return 1.0 if small or looks % settings.fine_every == 0 else settings.coarse
+
+
+def hold_seconds(settings: FollowerSettings, track: Track) -> float:
+    """Say how long after its last sighting a face is covered."""
+    lasting = track.sightings > 2 and track.steady >= settings.steady
+    return settings.hold_seconds if lasting else settings.hold_seconds / 3
+
+
+def lost_without_reason(settings: FollowerSettings, track: Track, frame: Frame) -> bool:
+    """Tell whether a face vanished that was sure, did not shrink away, and that the flow still finds well inside."""
+    sure = track.sure and track.sightings >= SURE_SIGHTINGS and track.steady >= SURE_SCORE and not track.shrinking
+    missing = track.misses > 1 and frame.seconds - track.seconds > settings.doubt_seconds
+    there = track.trust > SURE_TRUST and inside(track.box, frame.width, frame.height) >= WELL_INSIDE
+    return sure and missing and there

@@ -1,0 +1,165 @@
+"""Read a video frame by frame, in order of presentation, up to its end or to the first damage."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self, cast
+
+import av
+from av import VideoFrame as Picture
+from av.error import FFmpegError
+from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.stream import VideoStream
+
+from masking.errors import DamagedMedia
+from masking.media.video_frame import VideoFrame, View
+from masking.media.video_layout import is_rgb
+from masking.media.video_probe import VideoProbe, open_container
+from masking.media.video_sniff import is_cut_off
+
+
+class VideoReader:
+    """An iterator over the frames of a video, to be used as a context manager; only some frames are held at a time.
+
+    Reading ends at the first packet or frame that is corrupt, with ``damage`` set: what a decoder guesses where data
+    are missing is never handed on. Corrupt frames before the first good one, as at the start of a stream that was cut
+    anywhere, are left out and noted.
+
+    Attributes:
+        probe: what the video is.
+        path: where it is.
+        damage: why reading ended before the end of the video; None while it has not.
+        time_base: seconds of one unit of the frames' times.
+        aspect: width of a stored pixel by its height; 0 where the file does not tell.
+    """
+
+    def __init__(self, path: Path, probe: VideoProbe) -> None:
+        self.path = path
+        self.probe = probe
+        self.damage: str | None = None
+        self._notes: dict[str, None] = dict.fromkeys(f"{name}_dropped" for name in probe.dropped)
+        self._view = View(probe.layout, probe.turn, probe.colour)
+        self._converter = VideoReformatter()
+        self._last: int | None = None
+        self._source = open_container(path, probe.container, probe.max_pixels)
+        self._stream = cast(VideoStream, self._source.streams[probe.stream])
+        context = self._stream.codec_context
+        context.options = {"max_pixels": str(probe.max_pixels)}
+        context.thread_type = "AUTO"
+        context.thread_count = 0
+        self.time_base = self._stream.time_base or Fraction(1, av.time_base)
+        self.aspect = self._stream.sample_aspect_ratio
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not as it was in the file, as far as it was read."""
+        return tuple(self._notes)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; frames that were given stay valid."""
+        self._source.close()
+
+    def __iter__(self) -> Iterator[VideoFrame]:
+        """Yield the frames; once.
+
+        Raises:
+            DamagedMedia: there is not one good frame.
+        """
+        index, start = 0, 0
+        for picture in self._good():
+            frame_time = self._time(picture)
+            if index == 0:
+                start = frame_time
+            picture.pts, picture.time_base = frame_time, self.time_base
+            seconds = float((frame_time - start) * self.time_base)
+            yield VideoFrame(self._native(picture), self._view, index, seconds)
+            index += 1
+        if index == 0:
+            raise DamagedMedia("no frame of the video can be decoded")
+        if self.damage is None and is_cut_off(self.path, self.probe.container):
+            self.damage = f"the file ends too early: nothing follows frame {index - 1}"
+
+    def _good(self) -> Iterator[Picture]:
+        seen = 0
+        for picture in self._pictures():
+            if picture.is_corrupt:
+                if seen:
+                    self.damage = f"the data are corrupt after frame {seen - 1}"
+                    return
+                self._notes["leading_corrupt_frames_dropped"] = None
+                continue
+            seen += 1
+            yield picture
+
+    def _pictures(self) -> Iterator[Picture]:
+        packets = self._source.demux(self._stream)
+        decoded = False
+        while True:
+            try:
+                packet = next(packets, None)
+            except FFmpegError:
+                self.damage = "the file cannot be read to its end"
+                packet = None
+            if packet is not None and packet.is_corrupt:
+                self.damage = "the file is cut off within a frame"
+                packet = None
+            try:
+                pictures = self._stream.decode(packet)
+            except EOFError:
+                return
+            except FFmpegError:
+                if packet is not None and not decoded and not packet.is_keyframe:
+                    continue
+                self.damage = self.damage or "the data of a frame cannot be decoded"
+                return
+            decoded = decoded or bool(pictures)
+            yield from pictures
+            if packet is None or packet.size == 0:
+                return
+
+    def _time(self, picture: Picture) -> int:
+        time = picture.pts
+        if time is None or (self._last is not None and time <= self._last):
+            time = 0 if self._last is None else self._last + 1
+            self._notes["times_repaired"] = None
+        self._last = time
+        return time
+
+    def _native(self, picture: Picture) -> Picture:
+        picture.pict_type = 0  # the encoder shall choose its own
+        size, layout = self.probe.stored_size, self.probe.layout
+        if picture.format.name == layout.name and (picture.width, picture.height) == size:
+            return picture
+        if (picture.width, picture.height) != size:
+            self._notes["frames_scaled_to_first"] = None
+        if picture.format.name != layout.name:
+            self._notes[f"{picture.format.name}_converted_to_{layout.name}"] = None
+        full = self.probe.colour.full
+        converted = self._converter.reformat(
+            picture,
+            *size,
+            layout.name,
+            dst_colorspace=self.probe.colour.swscale,
+            dst_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+        )
+        if is_rgb(picture.format.name):
+            converted.colorspace = self.probe.colour.matrix
+        return converted
+
+
+def open_video(path: Path, probe: VideoProbe) -> VideoReader:
+    """Open a video that was probed; ``VideoReader`` says how it is read.
+
+    Raises:
+        DamagedMedia: it can no longer be opened.
+    """
+    return VideoReader(path, probe)

@@ -1,0 +1,186 @@
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from masking.errors import DamagedMedia, DeadlineExceeded, ModelError, UnsupportedMedia, Withheld
+from masking.face.detectors import Detector
+from masking.face.procedural.clip import Moment, clip
+from masking.face.procedural.identity import Identity
+from masking.media.video import VideoLimits
+from masking.policy import VideoPolicy
+from masking.selection import Listed, Selection
+from masking.types import Faces
+from masking.video import detect_video, mask_video, sha256_of
+
+LIMITS = VideoLimits(bytes=100_000_000, pixels=10_000_000, side=8000, seconds=600)
+SIZE = (480, 270)
+FRAMES = 16
+KEY = b"of the test, and of nobody else."
+
+
+def film(moments: list[np.ndarray], path: Path) -> Path:
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", 25, options={"crf": "12", "preset": "ultrafast"})
+        stream.width, stream.height = moments[0].shape[1], moments[0].shape[0]
+        stream.pix_fmt = "yuv420p"
+        for index, pixels in enumerate(moments):
+            frame = av.VideoFrame.from_ndarray(pixels, "rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    return path
+
+
+def shown(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as file:
+        return [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+
+
+@pytest.fixture(scope="module")
+def moments() -> list[Moment]:
+    rng = np.random.default_rng(5)
+    people = [Identity.draw(rng) for _ in range(3)]
+    return list(clip(rng, people, size=SIZE, shots=2, frames=FRAMES))
+
+
+@pytest.fixture(scope="module")
+def source(moments: list[Moment], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return film([moment.pixels for moment in moments], tmp_path_factory.mktemp("clips") / "in.mp4")
+
+
+# A surrogate's skin is like skin: less of a face changes by much.
+@pytest.mark.parametrize(("style", "share"), [("solid", 0.75), ("surrogate", 0.4)])
+def test_no_frame_shows_a_face_and_the_rest_is_there(
+    style: str, share: float, source: Path, moments: list[Moment], detector: Detector, tmp_path: Path
+) -> None:
+    target = tmp_path / "out.mp4"
+    report = mask_video(source, target, VideoPolicy(style, key=KEY), detector, LIMITS)
+    before, after = shown(source), shown(target)
+    assert len(before) == len(after) == report.frames == 2 * FRAMES
+    assert report.faces >= 2
+    assert (report.input_sha256, report.output_sha256) == (sha256_of(source), sha256_of(target))
+    for moment, was, now in zip(moments, before, after, strict=True):
+        for x1, y1, x2, y2 in moment.boxes.clip(0).astype(int):
+            changed = np.abs(was[y1:y2, x1:x2].astype(int) - now[y1:y2, x1:x2]).max(axis=2) > 16
+            assert changed.mean() > share
+        assert np.median(np.abs(was.astype(int) - now)) < 4
+
+
+class _Failing:
+    """A detector that answers some times, and then no more."""
+
+    def __init__(self, detector: Detector, calls: int, error: Exception | None) -> None:
+        self.detector, self.calls, self.error = detector, calls, error
+
+    def __call__(self, pixels: np.ndarray, threshold: float) -> Faces:
+        self.calls -= 1
+        if self.calls >= 0:
+            return self.detector(pixels, threshold)
+        if self.error is not None:
+            raise self.error
+        return Faces.none()
+
+
+def test_a_detector_that_fails_on_the_way_leaves_no_file(source: Path, detector: Detector, tmp_path: Path) -> None:
+    failing = _Failing(detector, 3, ModelError("no answer"))
+    with pytest.raises(ModelError):
+        mask_video(source, tmp_path / "out.mp4", VideoPolicy(), failing, LIMITS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_observer_is_told_of_each_frame_and_can_end_the_work(
+    source: Path, detector: Detector, tmp_path: Path
+) -> None:
+    class Impatient:
+        def __init__(self) -> None:
+            self.told: list[int] = []
+
+        def progress(self, done: int, total: int | None) -> None:
+            assert total == 2 * FRAMES
+            self.told.append(done)
+            if done == 10:
+                raise DeadlineExceeded("enough")
+
+    observer = Impatient()
+    with pytest.raises(DeadlineExceeded):
+        mask_video(source, tmp_path / "out.mp4", VideoPolicy(), detector, LIMITS, observer)
+    assert observer.told == list(range(1, 11))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_was_there_stays_until_the_new_one_is_whole(
+    source: Path, detector: Detector, tmp_path: Path
+) -> None:
+    target = tmp_path / "out.mp4"
+    target.write_bytes(b"of before")
+    with pytest.raises(ModelError):
+        mask_video(source, target, VideoPolicy(), _Failing(detector, 3, ModelError("no answer")), LIMITS)
+    assert target.read_bytes() == b"of before"
+    mask_video(source, target, VideoPolicy(), detector, LIMITS)
+    assert len(shown(target)) == 2 * FRAMES
+
+
+def test_a_face_that_is_lost_without_reason_puts_frames_in_doubt(
+    photo_pixels: np.ndarray, detector: Detector, tmp_path: Path
+) -> None:
+    # The face stays where it is, and from the fifth look on the detector is blind.
+    pixels = np.ascontiguousarray(photo_pixels[: photo_pixels.shape[0] // 2 * 2, : photo_pixels.shape[1] // 2 * 2])
+    source = film([np.roll(pixels, index % 2, axis=1) for index in range(100)], tmp_path / "in.mp4")
+    target = tmp_path / "out.mp4"
+    report = mask_video(source, target, VideoPolicy(), _Failing(detector, 8, None), LIMITS)
+    assert report.needs_review
+    assert report.doubts
+    after = shown(target)
+    for span in report.doubts:
+        assert all(after[index].max() < 8 for index in range(span.first, span.last + 1))
+    target.unlink()
+    with pytest.raises(Withheld):
+        mask_video(source, target, VideoPolicy(doubt="withhold"), _Failing(detector, 8, None), LIMITS)
+    assert not target.exists()
+
+
+def test_a_person_says_who_stays_visible_and_what_is_masked_in_which_frames(
+    source: Path, detector: Detector, tmp_path: Path
+) -> None:
+    everything = Listed("keep", -50, -50, SIZE[0] + 50, SIZE[1] + 50)
+    corner = Listed("mask", 0, 0, 40, 40, first=5, last=9)
+    target = tmp_path / "out.mp4"
+    report = mask_video(source, target, VideoPolicy(selection=Selection((everything, corner))), detector, LIMITS)
+    assert [(track.first, track.last) for track in report.tracks] == [(5, 9)]
+    for index, (was, now) in enumerate(zip(shown(source), shown(target), strict=True)):
+        masked = now[5:30, 5:30].max() < 30
+        assert masked == (5 <= index <= 9)
+        assert np.abs(was[100:].astype(int) - now[100:]).mean() < 4
+
+
+def test_what_is_covered_can_be_had_as_a_list(source: Path, detector: Detector, tmp_path: Path) -> None:
+    report = mask_video(source, tmp_path / "out.mp4", VideoPolicy(), detector, LIMITS)
+    told = list(detect_video(source, VideoPolicy(), detector, LIMITS))
+    assert [index for index, _, _ in told] == list(range(2 * FRAMES))
+    assert {track for _, _, tracks in told for track in tracks} == {track.track for track in report.tracks}
+
+
+@pytest.mark.parametrize(
+    ("data", "error"), [(b"just a text, named like a video", UnsupportedMedia), (b"\0\0\0\x18ftypisom", DamagedMedia)]
+)
+def test_what_is_no_video_is_refused(data: bytes, error: type[Exception], detector: Detector, tmp_path: Path) -> None:
+    source = tmp_path / "in.mp4"
+    source.write_bytes(data)
+    with pytest.raises(error):
+        mask_video(source, tmp_path / "out.mp4", VideoPolicy(), detector, LIMITS)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
+def test_a_video_that_breaks_off_is_masked_as_far_as_it_goes(source: Path, detector: Detector, tmp_path: Path) -> None:
+    whole = film(shown(source), tmp_path / "whole.mkv")
+    data = whole.read_bytes()
+    broken = tmp_path / "broken.mkv"
+    broken.write_bytes(data[: len(data) * 2 // 3])
+    report = mask_video(broken, tmp_path / "out.mkv", VideoPolicy(), detector, LIMITS)
+    assert report.needs_review
+    assert report.damage
+    assert 0 < report.frames < 2 * FRAMES
+    assert len(shown(tmp_path / "out.mkv")) == report.frames
