@@ -56,6 +56,11 @@ class Metrics:
             "masker_model_info", "1 for the model that serves.", ["model", "version", "precision"], registry=registry
         )
         self.model_swaps = Counter("masker_model_swaps_total", "Models loaded.", ["outcome"], registry=registry)
+        self.live_sessions = Gauge("masker_live_sessions", "Live streams masked now.", registry=registry)
+        self.live_frames = Counter("masker_live_frames_total", "Live frames answered.", ["outcome"], registry=registry)
+        self.live_seconds = Histogram(
+            "masker_live_frame_seconds", "From a live frame to its answer.", buckets=SECONDS, registry=registry
+        )
         self.ready = Gauge("masker_ready", "1 if a warmed, tested model serves.", registry=registry)
 
     def exposition(self) -> bytes:

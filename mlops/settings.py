@@ -101,6 +101,18 @@ class LimitSettings(Section):
     """Bytes of request bodies held at one time, over all requests."""
     upload_seconds: PositiveFloat
     """Seconds within which a request body must have arrived."""
+    video_bytes: PositiveInt
+    """Bytes of one video."""
+    video_pixels: PositiveInt
+    """Pixels of one frame of a video."""
+    video_side: PositiveInt
+    """Pixels of the longer side of a video."""
+    video_seconds: PositiveFloat
+    """Length of one video in seconds."""
+    video_upload_seconds: PositiveFloat
+    """Seconds within which a video must have arrived."""
+    video_idle_seconds: PositiveFloat
+    """Longest pause in the arrival of a video."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -116,6 +128,8 @@ class MaskingSettings(Section):
     """Mask style."""
     threshold: Annotated[float, Field(ge=0.01, le=0.99)]
     """Score from which a detection is masked, in [0.01, 0.99]; lower masks more."""
+    search: Literal["thorough", "fast"]
+    """How hard faces are looked for in pictures; videos and live streams are always searched fast, frame by frame."""
 
 
 class ServingSettings(Section):
@@ -182,6 +196,59 @@ class CacheSettings(Section):
         return secret.encode()
 
 
+class DatabaseSettings(Section):
+    """The platform's database: the table of jobs."""
+
+    url: SecretStr
+    """``sqlite:///…`` (a file) or ``postgresql+psycopg2://…``; may hold a password."""
+    password_file: Path | None
+    """File that holds the password, instead of the URL."""
+
+
+class JobSettings(Section):
+    """Work that outlasts a request."""
+
+    queue_url: SecretStr | None
+    """Redis that carries the queue (``redis://…``, may hold a password); null for a SQLite file in the spool."""
+    spool_path: Path
+    """Folder of the media of jobs, shared by those who take them and those who do them."""
+    reserve_bytes: NonNegativeInt
+    """Bytes of the spool's disk that no upload may use."""
+    workers: PositiveInt
+    """Jobs done at one time by one worker."""
+    niceness: Annotated[int, Field(ge=0, le=19)]
+    """How much jobs stand back behind everything else that wants the processor; 19 is the furthest."""
+    most_waiting: PositiveInt
+    """Jobs that may wait; one more is refused."""
+    lease_seconds: Annotated[float, Field(ge=1)]
+    """Silence after which a running job's worker counts as lost, and the job is started again."""
+    sweep_seconds: PositiveFloat
+    """Seconds between two looks for lost jobs and for media whose time is over."""
+    result_seconds: PositiveInt
+    """Seconds that a result is kept after its job has ended."""
+    history_seconds: PositiveInt
+    """Seconds that a job can still be asked about after it has ended."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.history_seconds < self.result_seconds:
+            raise ValueError("history_seconds must be at least result_seconds")
+        return self
+
+
+class LiveSettings(Section):
+    """Live streams."""
+
+    sessions: NonNegativeInt
+    """Streams that are masked at one time; one more is refused."""
+    frame_bytes: PositiveInt
+    """Bytes of one frame."""
+    frame_seconds: PositiveFloat
+    """Longest time that a frame may take; then a black one is shown."""
+    idle_seconds: PositiveFloat
+    """A stream that sends no frame for so long is closed."""
+
+
 class LoggingSettings(Section):
     """What is logged, and how."""
 
@@ -213,6 +280,9 @@ class Settings(BaseSettings):
     masking: MaskingSettings
     serving: ServingSettings
     cache: CacheSettings
+    database: DatabaseSettings
+    jobs: JobSettings
+    live: LiveSettings
     logging: LoggingSettings
 
     @classmethod

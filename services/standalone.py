@@ -4,7 +4,8 @@
 
 `dvc repro` runs as a child in a process group of its own, so that a signal ends all of it. The registry is a database
 file: as long as it does not change nobody opens it, and when it does a short-lived child brings the new champion, so
-that MLflow, which is seconds of import and 200 MB, stays out of the process that serves.
+that MLflow, which is seconds of import and 200 MB, stays out of the process that serves. Jobs, such as videos to mask,
+are done by another child, at low priority, that is kept running as long as this process is.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from services.asgi.health import Readiness
 from services.asgi.server import run
 from services.control.app import control_part
 from services.serving.app import TITLE, serving_part
+from services.worker.child import jobs_part
 
 END_SECONDS: Final = 5.0
 """How long a child gets between being asked to end and being killed; the whole must be gone within 10 s."""
@@ -141,7 +143,8 @@ def parts(settings: Settings, metrics: Metrics) -> list[Part]:
         raise InvalidSettings(
             "registry.tracking_uri: in one process it is sqlite:///…; with a server run services.worker"
         )
-    return [serving_part(settings, metrics), control_part(settings), follower_part(settings.registry)]
+    follower, jobs = follower_part(settings.registry), jobs_part(settings, metrics)
+    return [serving_part(settings, metrics), control_part(settings), follower, jobs]
 
 
 def main(arguments: list[str] | None = None) -> None:

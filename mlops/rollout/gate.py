@@ -7,10 +7,11 @@ from math import isfinite
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A bound on one figure.
+    """A bound on one figure, or on each of many.
 
     Attributes:
-        metric: Dotted name of the figure.
+        metric: Dotted name of the figure; a part that is ``*`` stands for any name in its place, and then every figure
+            that fits is held to the bound, so that a good mean cannot hide a bad one.
         at_least: Lowest value that passes; None for no such bound.
         at_most: Highest value that passes; None for no such bound.
 
@@ -39,7 +40,12 @@ def decide(figures: Mapping[str, float], rules: Sequence[Rule]) -> Verdict:
     """Hold the figures against every rule; without rules nothing passes."""
     if not rules:
         return Verdict(False, ("the gate has no rules",))
-    reasons = tuple(reason for rule in rules if (reason := _broken(figures, rule)))
+    reasons = tuple(
+        reason
+        for rule in rules
+        for metric in _named(figures, rule.metric)
+        if (reason := _broken(figures, metric, rule))
+    )
     return Verdict(not reasons, reasons)
 
 
@@ -54,12 +60,22 @@ def flatten(figures: Mapping[str, object], prefix: str = "") -> dict[str, float]
     return flat
 
 
-def _broken(figures: Mapping[str, float], rule: Rule) -> str | None:
-    value = figures.get(rule.metric)
+def _named(figures: Mapping[str, float], pattern: str) -> list[str]:
+    """Give the figures that a rule is about; where none fits, the rule's own name, which was then not measured."""
+    parts = pattern.split(".")
+    return [name for name in figures if _fits(name.split("."), parts)] or [pattern]
+
+
+def _fits(name: Sequence[str], pattern: Sequence[str]) -> bool:
+    return len(name) == len(pattern) and all(want in ("*", part) for part, want in zip(name, pattern, strict=True))
+
+
+def _broken(figures: Mapping[str, float], metric: str, rule: Rule) -> str | None:
+    value = figures.get(metric)
     if value is None or not isfinite(value):
-        return f"{rule.metric} was not measured"
+        return f"{metric} was not measured"
     if rule.at_least is not None and value < rule.at_least:
-        return f"{rule.metric} is {value:.4g}, at least {rule.at_least:.4g} is required"
+        return f"{metric} is {value:.4g}, at least {rule.at_least:.4g} is required"
     if rule.at_most is not None and value > rule.at_most:
-        return f"{rule.metric} is {value:.4g}, at most {rule.at_most:.4g} is allowed"
+        return f"{metric} is {value:.4g}, at most {rule.at_most:.4g} is allowed"
     return None

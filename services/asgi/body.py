@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.requests import Request
@@ -15,13 +16,21 @@ FORM: Final = "multipart/form-data"
 LINGER_SECONDS: Final = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Media:
+    """What a body holds: the media, and the text of a list of regions, empty where there is none."""
+
+    data: bytes
+    regions: str = ""
+
+
 async def read_media(
     request: Request, limit_bytes: int, limit_seconds: float, hold: Callable[[int], None] | None = None
-) -> bytes:
+) -> Media:
     """Return the media in the body.
 
     Args:
-        request: Raw media of any content type, or a form whose one part is named ``file``.
+        request: Raw media of any content type, or a form whose parts are named ``file`` and, if wished, ``regions``.
         limit_bytes: Largest media.
         limit_seconds: Time within which the body must have arrived.
         hold: Told of the size of each chunk before it is kept; what it raises ends the reading.
@@ -32,14 +41,9 @@ async def read_media(
         BrokenBody: a form that cannot be read.
         SlowBody: not there in time.
     """
-    content_type = request.headers.get("content-type", "")
-    form = FileForm(content_type) if content_type.split(";")[0].strip().lower() == FORM else None
+    form = form_of(request)
     limit = limit_bytes + (ENVELOPE_BYTES if form else 0)
-    declared = request.headers.get("content-length", "0")
-    if not declared.isdecimal() or int(declared) > limit:
-        if "expect" not in request.headers:
-            await _linger(request, limit)
-        raise _too_large(limit_bytes)
+    await check_declared(request, limit, limit_bytes)
     try:
         async with asyncio.timeout(limit_seconds):
             chunks = await _read(request, limit, limit_bytes, form, hold)
@@ -49,8 +53,27 @@ async def read_media(
     if not data:
         raise EmptyMedia("the body holds no bytes")
     if len(data) > limit_bytes:
-        raise _too_large(limit_bytes)
-    return data
+        raise too_large(limit_bytes)
+    return Media(data, form.regions if form else "")
+
+
+def form_of(request: Request) -> FileForm | None:
+    """Return what takes the request's form, if its body is one.
+
+    Raises:
+        BrokenBody: the form has no boundary.
+    """
+    content_type = request.headers.get("content-type", "")
+    return FileForm(content_type) if content_type.split(";")[0].strip().lower() == FORM else None
+
+
+async def check_declared(request: Request, limit: int, limit_bytes: int) -> None:
+    """Raise MediaTooLarge where the Content-Length is above ``limit``, which is ``limit_bytes`` and its envelope."""
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdecimal() or int(declared) > limit:
+        if "expect" not in request.headers:
+            await linger(request, limit)
+        raise too_large(limit_bytes)
 
 
 async def _read(
@@ -62,8 +85,8 @@ async def _read(
         size += len(chunk)
         if size > limit:
             chunks.clear()
-            await _linger(request, limit)
-            raise _too_large(limit_bytes)
+            await linger(request, limit)
+            raise too_large(limit_bytes)
         if hold:
             hold(len(chunk))
         if form:
@@ -73,7 +96,7 @@ async def _read(
     return chunks
 
 
-async def _linger(request: Request, limit: int) -> None:
+async def linger(request: Request, limit: int) -> None:
     """Throw away what comes for a moment: closing on a sender in full flow resets the line, and the answer is lost."""
     with suppress(TimeoutError):
         async with asyncio.timeout(LINGER_SECONDS):
@@ -85,5 +108,6 @@ async def _linger(request: Request, limit: int) -> None:
                     return
 
 
-def _too_large(limit_bytes: int) -> MediaTooLarge:
+def too_large(limit_bytes: int) -> MediaTooLarge:
+    """Return the error that says how large media may be."""
     return MediaTooLarge(f"media may have up to {limit_bytes} bytes")

@@ -6,8 +6,14 @@
     ├── UnknownParameter    a query parameter that does not exist, or twice
     ├── StrangeHost         addressed to a name that is not ours
     ├── ForeignOrigin       sent by another site's page in somebody's browser
+    ├── StorageFull         the disk has no room for the upload
+    ├── UnknownJob          no job of that name
+    ├── NoResult            the job failed or was cancelled
+    ├── ResultGone          the result was deleted, or its time is over
     └── Unavailable         not now; says when to come back
         ├── NotReady        no tested model yet
+        ├── NotDone         the job waits or runs
+        ├── JobsAway        the table of jobs does not answer
         └── Busy            others would have to wait too long
 
 No text quotes what was sent.
@@ -38,6 +44,22 @@ class ForeignOrigin(RequestError):
     """The request was sent by another site's page in somebody's browser."""
 
 
+class StorageFull(RequestError):
+    """The disk has no room for the upload."""
+
+
+class UnknownJob(RequestError):
+    """There is no job of that name, or none any more."""
+
+
+class NoResult(RequestError):
+    """The job has no result and will never have one: it failed or was cancelled."""
+
+
+class ResultGone(RequestError):
+    """The job's result was deleted, or its time is over."""
+
+
 class Unavailable(RequestError):
     """The request cannot be served now.
 
@@ -56,3 +78,11 @@ class NotReady(Unavailable):
 
 class Busy(Unavailable):
     """Taking the request would make it, or others, wait too long."""
+
+
+class NotDone(Unavailable):
+    """The job that is asked for its result waits or runs."""
+
+
+class JobsAway(Unavailable):
+    """The table of jobs does not answer."""

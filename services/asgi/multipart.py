@@ -1,4 +1,4 @@
-"""The one file of a ``multipart/form-data`` body (RFC 7578), parsed as it arrives and held in memory alone."""
+"""A ``multipart/form-data`` body (RFC 7578): one file, and beside it a list of regions; parsed as it arrives."""
 
 from typing import Final
 
@@ -7,16 +7,20 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from services.asgi.errors import BrokenBody
 
-ENVELOPE_BYTES: Final = 16384
-"""What boundaries and part headers may take beside the file."""
-ONE_FILE: Final = "a multipart body must hold exactly one part, named file"
+REGIONS_BYTES: Final = 1 << 20
+"""Largest list of regions."""
+ENVELOPE_BYTES: Final = 16384 + REGIONS_BYTES
+"""What boundaries, part headers and a list of regions may take beside the file."""
+FILE: Final = b"file"
+REGIONS: Final = b"regions"
+PARTS: Final = "a multipart body must hold one part named file, and may hold one named regions"
 
 
 class FileForm:
-    """Takes a body chunk by chunk and keeps the part named ``file``; its file name is never looked at.
+    """Takes a body chunk by chunk and gives the parts ``file`` and ``regions``; a file name is never looked at.
 
     Raises:
-        BrokenBody: the body is no multipart form, or holds anything but that one part.
+        BrokenBody: the body is no multipart form, or holds anything but these parts.
     """
 
     def __init__(self, content_type: str) -> None:
@@ -25,7 +29,8 @@ class FileForm:
         if not boundary:
             raise BrokenBody("the multipart boundary is missing")
         self._parts: list[bytes] = []
-        self._count = 0
+        self._regions = bytearray()
+        self._seen: set[bytes] = set()
         self._ended = False
         self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
         self._name: bytes | None = None
@@ -52,22 +57,42 @@ class FileForm:
         except FormParserError as error:
             raise BrokenBody("the multipart body is malformed") from error
 
+    def take(self) -> bytes:
+        """Return the bytes of the file that have come since the last call, and keep them no longer."""
+        taken = b"".join(self._parts)
+        self._parts.clear()
+        return taken
+
     def finish(self) -> bytes:
-        """Return the file."""
+        """Return the file, or what of it was not taken yet."""
         if not self._ended:
             raise BrokenBody("the multipart body ends early")
-        if self._count != 1:
-            raise BrokenBody(ONE_FILE)
+        if FILE not in self._seen:
+            raise BrokenBody(PARTS)
         return b"".join(self._parts)
 
+    @property
+    def regions(self) -> str:
+        """The list of regions, empty where there is none.
+
+        Raises:
+            BrokenBody: it is no text.
+        """
+        try:
+            return self._regions.decode()
+        except UnicodeDecodeError as error:
+            raise BrokenBody("the part named regions must be UTF-8 text") from error
+
     def _begin(self) -> None:
-        self._count += 1
         self._name = None
-        if self._count > 1:
-            raise BrokenBody(ONE_FILE)
 
     def _data(self, data: bytes, start: int, end: int) -> None:
-        self._parts.append(data[start:end])
+        if self._name == FILE:
+            self._parts.append(data[start:end])
+            return
+        self._regions += data[start:end]
+        if len(self._regions) > REGIONS_BYTES:
+            raise BrokenBody(f"a list of regions may have up to {REGIONS_BYTES} bytes")
 
     def _header_end(self) -> None:
         field, value = self._header
@@ -77,8 +102,9 @@ class FileForm:
         self._header = (bytearray(), bytearray())
 
     def _headers_finished(self) -> None:
-        if self._name != b"file":
-            raise BrokenBody(ONE_FILE)
+        if self._name not in (FILE, REGIONS) or self._name in self._seen:
+            raise BrokenBody(PARTS)
+        self._seen.add(self._name)
 
     def _end(self) -> None:
         self._ended = True

@@ -19,16 +19,24 @@ from masking.errors import (
     MediaTooLarge,
     ModelError,
     PolicyError,
+    StorageError,
     UnsupportedMedia,
+    Withheld,
 )
 from mlops.logging import request_id
 from services.asgi.errors import (
     BrokenBody,
     Busy,
     ForeignOrigin,
+    JobsAway,
+    NoResult,
+    NotDone,
     NotReady,
+    ResultGone,
     SlowBody,
+    StorageFull,
     StrangeHost,
+    UnknownJob,
     UnknownParameter,
 )
 
@@ -60,12 +68,17 @@ TABLE: Final[Mapping[type[Exception], Row]] = {
     BrokenBody: Row(400, "broken-body", "The body cannot be read", ends_connection=True),
     StrangeHost: Row(400, "strange-host", "The Host header names no host of this server"),
     ForeignOrigin: Row(403, "foreign-origin", "Requests from other sites' pages are refused"),
+    UnknownJob: Row(404, "unknown-job", "There is no such job"),
     SlowBody: Row(408, "slow-body", "The body did not arrive in time", ends_connection=True),
+    NotDone: Row(409, "job-not-done", "The job is not done yet"),
+    NoResult: Row(409, "job-without-result", "The job has no result"),
+    ResultGone: Row(410, "result-gone", "The result is not kept any more"),
     MediaTooLarge: Row(413, "too-large", "The media are larger than the limits allow", ends_connection=True),
     UnsupportedMedia: Row(415, "unsupported-media", "Not a kind of media that is masked here"),
     DamagedMedia: Row(422, "damaged-media", "The media are truncated or damaged"),
     MediaError: Row(422, "bad-media", "The media cannot be masked"),
     PolicyError: Row(422, "bad-policy", "The masking policy is not valid"),
+    Withheld: Row(422, "withheld", "The media are withheld, since a face may be open in them"),
     UnknownParameter: Row(422, "unknown-parameter", "A query parameter does not exist or is given twice"),
     RequestValidationError: Row(422, "invalid-parameter", "A parameter is not valid", tells=False),
     ClientDisconnect: Row(499, "client-gone", "The client closed the connection", tells=False),
@@ -73,7 +86,10 @@ TABLE: Final[Mapping[type[Exception], Row]] = {
     Exception: Row(500, "internal", "Something went wrong here", tells=False),
     NotReady: Row(503, "not-ready", "No tested model is loaded yet"),
     Busy: Row(503, "busy", "Too much work is waiting"),
+    JobsAway: Row(503, "jobs-away", "The table of jobs does not answer"),
     DeadlineExceeded: Row(504, "deadline-exceeded", "The work took longer than is allowed", tells=False),
+    StorageFull: Row(507, "storage-full", "There is no room for the upload", ends_connection=True),
+    StorageError: Row(507, "not-written", "The result cannot be written"),
 }
 
 
@@ -115,6 +131,12 @@ def problem(error: Exception) -> JSONResponse:
     told.request_id = request_id.get()
     content = told.model_dump(exclude_none=True)
     return JSONResponse(content, told.status, headers, media_type=MEDIA_TYPE)
+
+
+def told(error: Exception) -> dict[str, str | None]:
+    """Return type, title and detail of an error, for whoever asks about it later."""
+    row = row_of(error)
+    return {"type": URN + row.slug, "title": row.title, "detail": (str(error) if row.tells else "") or None}
 
 
 async def answer_with_problem(request: Request, error: Exception) -> JSONResponse:

@@ -1,11 +1,15 @@
 """Running an app with uvicorn, as the settings say."""
 
 from contextlib import suppress
+from typing import Final
 
 import uvicorn
 from fastapi import FastAPI
 
 from mlops.settings import ServerSettings
+
+WS_BYTES: Final = 8 << 20
+"""Largest message of a WebSocket; the setting ``live.frame_bytes`` lies below it."""
 
 
 def server_config(app: FastAPI, settings: ServerSettings) -> uvicorn.Config:
@@ -15,7 +19,8 @@ def server_config(app: FastAPI, settings: ServerSettings) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         http="httptools",
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=WS_BYTES,
         lifespan="on",
         log_config=None,
         access_log=False,

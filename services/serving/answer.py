@@ -29,8 +29,7 @@ class Answer:
     @classmethod
     def of(cls, masked: Masked, model: LoadedModel) -> Self:
         """Return the answer made of what the pipeline gives; the report also says which model found the faces."""
-        found_by = {"model": model.name, "model_version": model.version, "precision": model.precision}
-        return cls(masked.data, masked.media_type, masked.report.as_dict() | found_by)
+        return cls(masked.data, masked.media_type, masked.report.by(model).as_dict())
 
     @property
     def faces(self) -> int:

@@ -7,21 +7,28 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import cv2
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from masking.face.loading import LoadedModel, load_model
 from masking.face.maskers import MASKERS
+from masking.media.probe import ImageLimits
+from masking.media.video import probe_video
 from mlops.cache import AnswerCache
 from mlops.layers import InvalidSettings
 from mlops.metrics import Metrics
 from mlops.registry.bundle import BundleError, current, pointer_stamp
 from mlops.settings import Settings
 from services.asgi.app import Part, create_app
+from services.asgi.limits import video_limits
 from services.serving.admission import Admission
 from services.serving.cores import cores
+from services.serving.desk import JobDesk
+from services.serving.jobs import jobs_router
+from services.serving.live import LiveSessions, live_router
 from services.serving.plane import DataPlane
 from services.serving.pool import ModelPool
 from services.serving.routes import serving_router
+from services.serving.video import video_router
 from services.serving.watcher import Source, watch
 
 log = logging.getLogger(__name__)
@@ -38,7 +45,7 @@ def serving_part(settings: Settings, metrics: Metrics, source: Source | None = N
         source: Where models come from; the local bundles of the settings unless given.
 
     Raises:
-        InvalidSettings: the default style is none, or the cache's secret or Redis' URL cannot be used.
+        InvalidSettings: the default style is none, or the cache's secret, Redis' URL or the database cannot be used.
     """
     if settings.masking.style not in MASKERS:
         raise InvalidSettings(f"masking.style: the styles are {', '.join(MASKERS)}")
@@ -54,6 +61,14 @@ def serving_part(settings: Settings, metrics: Metrics, source: Source | None = N
     cache = AnswerCache(settings.cache, metrics)
     plane = DataPlane(pool, admission, cache, settings.limits, metrics)
     models = source or bundles(settings)
+    desk = JobDesk.of(settings)
+    router = APIRouter()
+    router.include_router(serving_router(plane, settings.masking))
+    probe = partial(probe_video, limits=video_limits(settings.limits))
+    router.include_router(video_router(desk, pool, probe, settings.limits, settings.masking))
+    router.include_router(jobs_router(desk))
+    frames = ImageLimits(settings.live.frame_bytes, settings.limits.image_pixels, settings.limits.image_side)
+    router.include_router(live_router(LiveSessions(pool, settings.live, frames, metrics), settings.masking))
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -75,8 +90,9 @@ def serving_part(settings: Settings, metrics: Metrics, source: Source | None = N
                 await watcher
             await admission.close()
             await cache.close()
+            await asyncio.to_thread(desk.close)
 
-    return Part(serving_router(plane, settings.masking), lifespan, pool.readiness)
+    return Part(router, lifespan, pool.readiness)
 
 
 def bundles(settings: Settings) -> Source:

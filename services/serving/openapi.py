@@ -3,13 +3,17 @@
 from typing import Any, Final
 
 BINARY: Final = {"type": "string", "format": "binary"}
+REGIONS: Final = {
+    "type": "string",
+    "description": "Regions to keep or to mask in addition, as JSON or CSV; see docs/regions.md.",
+}
 IMAGE_TYPES: Final = ("image/jpeg", "image/png", "image/webp")
 
 IMAGE_BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
         "description": (
-            "The image, raw or as the one file of a form. Its kind is found out from its bytes; "
+            "The image, raw or as the file of a form. Its kind is found out from its bytes; "
             "other content types than these are taken as raw."
         ),
         "content": {
@@ -18,7 +22,7 @@ IMAGE_BODY: Final[dict[str, Any]] = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "properties": {"file": BINARY},
+                    "properties": {"file": BINARY, "regions": REGIONS},
                     "required": ["file"],
                     "additionalProperties": False,
                 }

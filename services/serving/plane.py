@@ -11,7 +11,9 @@ from starlette.requests import Request
 from masking.errors import DeadlineExceeded, MediaError
 from masking.face.loading import LoadedModel
 from masking.media.probe import ImageLimits, probe
-from masking.pipeline import Detected, Policy, detect_image, mask_image
+from masking.pipeline import Detected, detect_image, mask_image
+from masking.policy import Policy
+from masking.report import VERSION
 from mlops.cache import AnswerCache
 from mlops.metrics import Metrics
 from mlops.settings import LimitSettings
@@ -21,9 +23,12 @@ from services.serving.admission import Admission
 from services.serving.answer import Answer
 from services.serving.pool import ModelPool
 from services.serving.watch import StageWatch, watched
+from services.serving.wishes import listed
 
 BYPASS: Final = "bypass"
 MISS: Final = "miss"
+THOROUGH_LOOKS: Final = 4
+"""What a thorough search costs, in fast ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,8 @@ class DataPlane:
         """
         with self._accounted(), self.admission.holding() as held:
             model = self.pool.current()
-            data = await read_media(request, self.limits.image_bytes, self.limits.upload_seconds, held.add)
+            media = await read_media(request, self.limits.image_bytes, self.limits.upload_seconds, held.add)
+            data, policy = media.data, listed(policy, media.regions)
             wishes = _directives(request)
             key = await self.cache.key(data, *_facts(model, policy))
             found = None if wishes & {"no-cache", "no-store"} else await self.cache.get(key)
@@ -75,17 +81,18 @@ class DataPlane:
             self.metrics.faces_masked.labels(policy.style).inc(served.answer.faces)
             return served
 
-    async def detect(self, request: Request, threshold: float) -> tuple[Detected, LoadedModel]:
+    async def detect(self, request: Request, policy: Policy) -> tuple[Detected, LoadedModel]:
         """Find what `mask` would mask; errors as there."""
         with self._accounted(), self.admission.holding() as held:
             model = self.pool.current()
-            data = await read_media(request, self.limits.image_bytes, self.limits.upload_seconds, held.add)
+            media = await read_media(request, self.limits.image_bytes, self.limits.upload_seconds, held.add)
+            data, policy = media.data, listed(policy, media.regions)
             limits = self._image_limits()
 
             def work(watch: StageWatch) -> Detected:
-                return detect_image(data, threshold, watched(model.detector, watch), limits, watch)
+                return detect_image(data, policy, watched(model.detector, watch), limits, watch)
 
-            found = await self.admission.run(work, await _units(data, limits), request)
+            found = await self.admission.run(work, await _units(data, limits, policy), request)
             self._count(None, "detected")
             return found, model
 
@@ -95,7 +102,7 @@ class DataPlane:
         def work(watch: StageWatch) -> Answer:
             return Answer.of(mask_image(data, policy, watched(model.detector, watch), limits, watch), model)
 
-        return await self.admission.run(work, await _units(data, limits), request)
+        return await self.admission.run(work, await _units(data, limits, policy), request)
 
     def _image_limits(self) -> ImageLimits:
         limits = self.limits
@@ -121,7 +128,7 @@ class DataPlane:
 
 def _facts(model: LoadedModel, policy: Policy) -> tuple[str, ...]:
     """Return everything but the media that an answer depends on."""
-    return ("mask", model.name, model.version, model.bundle, model.precision, policy.style, repr(policy.threshold))
+    return ("mask", VERSION, model.name, model.version, model.bundle, model.precision, policy.digest)
 
 
 def _directives(request: Request) -> set[str]:
@@ -129,8 +136,8 @@ def _directives(request: Request) -> set[str]:
     return {directive.strip() for directive in given.split(",")}
 
 
-async def _units(data: bytes, limits: ImageLimits) -> float:
-    """Return how much work an image is: its megapixels, and one for what every image costs."""
+async def _units(data: bytes, limits: ImageLimits, policy: Policy) -> float:
+    """Return how much work an image is: its megapixels, and one for what every image costs, times the looks at it."""
     # What cannot be masked is refused here, before it waits for a thread.
     header = await asyncio.to_thread(probe, data, limits)
-    return 1 + header.width * header.height / 1e6
+    return (1 + header.width * header.height / 1e6) * (THOROUGH_LOOKS if policy.search == "thorough" else 1)

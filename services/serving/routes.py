@@ -3,7 +3,7 @@
 import uuid
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
@@ -16,8 +16,8 @@ from masking.errors import (
     PolicyError,
     UnsupportedMedia,
 )
-from masking.face.maskers import MASKERS
-from masking.pipeline import HIGHEST_THRESHOLD, LOWEST_THRESHOLD, Detected, Policy
+from masking.pipeline import Detected
+from masking.policy import Policy
 from mlops.settings import MaskingSettings
 from services.asgi.errors import (
     BrokenBody,
@@ -33,6 +33,7 @@ from services.asgi.problems import responses
 from services.serving.answer import report_header
 from services.serving.openapi import ID_HEADERS, IMAGE_BODY, MASKED_IMAGE
 from services.serving.plane import DataPlane
+from services.serving.wishes import MANY, Keep, Mask, Search, Style, Threshold, selection_of
 
 PROBLEMS: Final = responses(
     EmptyMedia,
@@ -50,17 +51,6 @@ PROBLEMS: Final = responses(
     Busy,
     DeadlineExceeded,
 )
-
-Style = Annotated[str, Query(description="How faces are covered.", json_schema_extra={"enum": sorted(MASKERS)})]
-Threshold = Annotated[
-    float,
-    Query(
-        description="Detector score from which a face counts; lower finds, and masks, more.",
-        ge=LOWEST_THRESHOLD,
-        le=HIGHEST_THRESHOLD,
-        allow_inf_nan=False,
-    ),
-]
 
 
 class Size(BaseModel):
@@ -98,13 +88,18 @@ def serving_router(plane: DataPlane, defaults: MaskingSettings) -> APIRouter:
         openapi_extra=IMAGE_BODY,
         responses={200: MASKED_IMAGE},
         response_class=Response,
-        dependencies=[Depends(only("style", "threshold"))],
+        dependencies=[Depends(only("style", "threshold", "search", *MANY, many=MANY))],
     )
     async def mask_image(
-        request: Request, style: Style = defaults.style, threshold: Threshold = defaults.threshold
+        request: Request,
+        style: Style = defaults.style,
+        threshold: Threshold = defaults.threshold,
+        search: Search = defaults.search,
+        keep: Keep = [],  # noqa: B006  # FastAPI copies it for each request
+        mask: Mask = [],  # noqa: B006
     ) -> Response:
         """Mask every face of an image."""
-        served = await plane.mask(request, Policy(style, threshold))
+        served = await plane.mask(request, Policy(style, threshold, search, selection_of(keep, mask)))
         headers = _identity(served.model.version) | {
             "X-Faces-Masked": str(served.answer.faces),
             "X-Cache": served.cache,
@@ -116,13 +111,19 @@ def serving_router(plane: DataPlane, defaults: MaskingSettings) -> APIRouter:
         "/detect/image",
         openapi_extra=IMAGE_BODY,
         responses={200: {"headers": ID_HEADERS}},
-        dependencies=[Depends(only("threshold"))],
+        dependencies=[Depends(only("threshold", "search", *MANY, many=MANY))],
     )
     async def detect_image(
-        request: Request, response: Response, threshold: Threshold = defaults.threshold
+        request: Request,
+        response: Response,
+        threshold: Threshold = defaults.threshold,
+        search: Search = defaults.search,
+        keep: Keep = [],  # noqa: B006
+        mask: Mask = [],  # noqa: B006
     ) -> Detection:
         """Find the faces of an image, without masking it."""
-        found, model = await plane.detect(request, threshold)
+        policy = Policy(defaults.style, threshold, search, selection_of(keep, mask))
+        found, model = await plane.detect(request, policy)
         response.headers.update(_identity(model.version))
         return _told(found, model.version)
 

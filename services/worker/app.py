@@ -1,4 +1,4 @@
-"""The worker as a service: the loop, with its own health and metrics beside it."""
+"""The worker as a service: the loop and the process that does jobs, with health and metrics beside them."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -10,6 +10,7 @@ from mlops.metrics import Metrics
 from mlops.settings import Settings
 from services.asgi.app import Part, create_app
 from services.asgi.health import Readiness
+from services.worker.child import jobs_part
 from services.worker.pull import Puller, following
 
 
@@ -29,5 +30,6 @@ def worker_part(settings: Settings, metrics: Metrics) -> Part:
 
 
 def worker_app(settings: Settings, metrics: Metrics) -> FastAPI:
-    """Return the app of the worker alone: health and metrics."""
-    return create_app(settings, metrics, [worker_part(settings, metrics)], "Identity Masking Stack: worker")
+    """Return the app of the worker alone: it has no routes but health and metrics."""
+    parts = [worker_part(settings, metrics), jobs_part(settings, metrics)]
+    return create_app(settings, metrics, parts, "Identity Masking Stack: worker")

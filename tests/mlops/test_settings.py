@@ -189,3 +189,16 @@ def test_every_setting_is_described() -> None:
         return bare
 
     assert undescribed(Settings) == []
+
+
+def test_a_job_is_known_at_least_as_long_as_its_result() -> None:
+    with pytest.raises(InvalidSettings, match="history_seconds"):
+        load_settings(environ={"MASKER_JOBS__RESULT_SECONDS": "100", "MASKER_JOBS__HISTORY_SECONDS": "99"})
+
+
+def test_neither_database_nor_queue_show_their_password() -> None:
+    environ = {
+        "MASKER_DATABASE__URL": "postgresql+psycopg2://masker:hidden-word@host/name",
+        "MASKER_JOBS__QUEUE_URL": "redis://:hidden-word@host",
+    }
+    assert "hidden-word" not in repr(load_settings(environ=environ))

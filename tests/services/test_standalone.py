@@ -1,5 +1,6 @@
 """What `make run` does, on a copy of the project with small parameters: the real pipeline, MLflow, DVC and server."""
 
+import io
 import json
 import os
 import shutil
@@ -14,6 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import av
+import cv2
+import numpy as np
 import pytest
 import yaml
 
@@ -114,6 +118,29 @@ class Running:
             time.sleep(0.2)
         raise AssertionError(f"version {version} does not serve:\n{self.log.read_text(encoding='utf-8')}")
 
+    def ended(self, location: str, seconds: float) -> dict[str, object]:
+        end = time.monotonic() + seconds
+        while (job := json.loads(self.get(location)[1]))["state"] in ("queued", "running"):
+            assert time.monotonic() < end, job
+            time.sleep(0.2)
+        return dict(job)
+
+
+def clip(photo: bytes, frames: int) -> bytes:
+    """An MP4 in which the face of a photo drifts."""
+    face = cv2.resize(cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR), (200, 240))
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 480, 270, "yuv420p"
+        for index in range(frames):
+            picture = np.full((270, 480, 3), 80, np.uint8)
+            left = index % 250
+            picture[15:255, left : left + 200] = face
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+        container.mux(stream.encode())
+    return file.getvalue()
+
 
 @contextmanager
 def running(folder: Path, log: Path, *arguments: str) -> Iterator[Running]:
@@ -182,6 +209,16 @@ def test_from_nothing_to_a_masked_photo_and_another_champion(project: Path, tmp_
         back = [sys.executable, "-m", "services.worker", "--promote", "1"]
         subprocess.run(back, cwd=project, check=True, capture_output=True)
         standalone.wait_for("1", seconds=60)
+        status, _, headers = standalone.get("/v1/mask/video", clip(hopper, 20))
+        assert status == 202
+        job = standalone.ended(headers["location"], seconds=60)
+        assert (job["state"] in ("succeeded", "needs_review"), job["attempts"]) == (True, 1), job
+        status, _, headers = standalone.get(str(job["result"]))
+        assert (status, headers["content-type"]) == (200, "video/mp4")
+        status, _, headers = standalone.get("/v1/mask/video", clip(hopper, 1000))
+        interrupted = headers["location"]
+        while json.loads(standalone.get(interrupted)[1])["state"] != "running":
+            time.sleep(0.1)
         ends_whole(standalone, project, signal.SIGINT)
         assert not standalone.network.exists(), standalone.network.read_text(encoding="utf-8")
 
@@ -190,6 +227,9 @@ def test_from_nothing_to_a_masked_photo_and_another_champion(project: Path, tmp_
         log = (tmp_path / "second").read_text(encoding="utf-8")
         assert "up to date" in log
         assert "champion pulled" not in log, "the registry did not change, so nobody opens it"
+        job = standalone.ended(interrupted, seconds=120)
+        assert (job["state"] in ("succeeded", "needs_review"), job["attempts"]) == (True, 2), job
+        assert "started again" in str(job["note"])
         ends_whole(standalone, project, signal.SIGTERM)
 
 

@@ -15,7 +15,7 @@ SERVICES = COMPOSE["services"]
 RULES = sorted((ROOT / "configs/prometheus/rules").glob("*.yml"))
 TESTS = sorted((ROOT / "configs/prometheus/tests").glob("*.yml"))
 DOCKERFILES = sorted((ROOT / "services").glob("*/Dockerfile"))
-ONE_SHOT = {"secrets", "pipelines"}
+ONE_SHOT = {"database", "secrets", "pipelines"}
 FETCHED = re.compile(r"^FROM (\S+)", re.MULTILINE)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("proxy")]
+ONE_SHOT = {"database", "secrets"}
 Containers = Callable[[], list[dict[str, Any]]]
 # An address for documentation (RFC 5737), which no machine has. "No route" comes at once, from the container itself.
 NO_WAY_OUT = """
@@ -29,10 +30,10 @@ def test_every_service_is_well(containers: Containers, compose: Callable[..., st
 
     def well() -> bool:
         states = {each["Service"]: (each["State"], each["Health"], each["ExitCode"]) for each in containers()}
-        once = states.pop("secrets")
+        once = {states.pop(name) for name in ONE_SHOT}
         return (
-            once == ("exited", "", 0)
-            and set(states) == expected - {"secrets"}
+            once == {("exited", "", 0)}
+            and set(states) == expected - ONE_SHOT
             and set(states.values()) == {("running", "healthy", 0)}
         )
 
@@ -81,10 +82,24 @@ def test_a_service_sees_its_own_secret_alone(service: str, secret: str, compose:
     assert len(compose("exec", "-T", service, "cat", f"/run/secrets/{secret}")) == 64
 
 
+@pytest.mark.parametrize("service", ["serving", "worker"])
+def test_only_its_owner_reads_the_media_of_jobs(service: str, compose: Callable[..., str]) -> None:
+    assert compose("exec", "-T", service, "stat", "-c", "%a %u", "/var/lib/masker/spool").split() == ["700", "10001"]
+
+
+def test_the_platforms_user_sees_its_own_database_alone(compose: Callable[..., str]) -> None:
+    asked = "SELECT has_database_privilege('platform', datname, 'CONNECT') FROM pg_database WHERE datname = '{}'"
+    for name, allowed in (("platform", "t"), ("mlflow", "f")):
+        told = compose("exec", "-T", "postgres", "psql", "-U", "masker", "-d", "mlflow", "-tAc", asked.format(name))
+        assert told.strip() == allowed
+
+
 def test_no_secret_lies_in_an_environment_or_a_command(containers: Containers, compose: Callable[..., str]) -> None:
     password = compose("exec", "-T", "postgres", "cat", "/run/secrets/postgres_password")
     seal = compose("exec", "-T", "serving", "cat", "/run/secrets/cache_secret")
+    platform = compose("exec", "-T", "worker", "cat", "/run/platform/platform_password")
     for each in containers():
         told = json.dumps(inspected(each["Name"]))
         assert password not in told
         assert seal not in told
+        assert platform not in told

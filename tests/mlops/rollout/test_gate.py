@@ -31,6 +31,22 @@ def test_every_reason_is_told() -> None:
     assert len(decide({}, RULES).reasons) == 2
 
 
+@pytest.mark.parametrize(
+    ("figures", "reasons"),
+    [
+        ({"slices.dark.drop": 0.01, "slices.turned.drop": 0.0}, ()),
+        (
+            {"slices.dark.drop": 0.01, "slices.turned.drop": 0.2},
+            ("slices.turned.drop is 0.2, at most 0.05 is allowed",),
+        ),
+        ({"slices.dark.drop": math.nan, "slices.turned.drop": 0.0}, ("slices.dark.drop was not measured",)),
+        ({"slices.dark.deep.drop": 0.9, "slices.drop": 0.9, "drop": 0.9}, ("slices.*.drop was not measured",)),
+    ],
+)
+def test_a_rule_for_all_holds_each_to_its_bound(figures: dict[str, float], reasons: tuple[str, ...]) -> None:
+    assert decide(figures, [Rule("slices.*.drop", at_most=0.05)]).reasons == reasons
+
+
 def test_a_gate_without_rules_is_closed() -> None:
     assert not decide({"recall": 1.0}, []).passed
 

@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from masking.errors import EmptyMedia, MediaTooLarge
 from services.asgi.body import read_media
 from services.asgi.errors import BrokenBody, SlowBody
+from services.asgi.multipart import REGIONS_BYTES
 
 FORM = "multipart/form-data; boundary=limit"
 PART = b'--limit\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
@@ -40,7 +41,7 @@ class Sender:
 def read(sender: Sender, headers: dict[str, str] | None = None, limit: int = 1000, seconds: float = 10) -> bytes:
     raw = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
     request = Request({"type": "http", "headers": raw}, sender.receive)
-    return asyncio.run(read_media(request, limit, seconds))
+    return asyncio.run(read_media(request, limit, seconds)).data
 
 
 @given(st.lists(st.binary(min_size=1, max_size=100), min_size=1, max_size=9))
@@ -148,3 +149,22 @@ def test_every_chunk_is_told_before_it_is_kept() -> None:
 
     asyncio.run(run())
     assert sum(held) == 5
+
+
+@pytest.mark.parametrize("first", ["file", "regions"])
+def test_a_form_may_hold_a_list_of_regions_beside_the_file(first: str) -> None:
+    parts = {
+        "file": PART + b"data\r\n",
+        "regions": b"--limit\r\nContent-Disposition: form-data; name=regions\r\n\r\nrows\r\n",
+    }
+    body = parts.pop(first) + b"".join(parts.values())
+    request = Request({"type": "http", "headers": [(b"content-type", FORM.encode())]}, Sender([body + END[2:]]).receive)
+    media = asyncio.run(read_media(request, 1000, 10))
+    assert (media.data, media.regions) == (b"data", "rows")
+
+
+@pytest.mark.parametrize("rows", [b"\xff\xfe", b"x" * (REGIONS_BYTES + 1)])
+def test_a_list_of_regions_that_is_no_text_or_too_long_is_refused(rows: bytes) -> None:
+    body = PART + b"data\r\n--limit\r\nContent-Disposition: form-data; name=regions\r\n\r\n" + rows + END
+    with pytest.raises(BrokenBody, match="regions"):
+        read(Sender([body]), {"Content-Type": FORM})

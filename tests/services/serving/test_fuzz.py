@@ -55,6 +55,9 @@ def test_the_document_keeps_its_promises_on_real_images(schema: Any, picture: Ca
     @given(case=schema[path]["POST"].as_strategy(generation_mode=POSITIVE), kind=st.sampled_from(sorted(photos)))
     def fuzz(case: Any, kind: str) -> None:
         case.media_type, case.body = kind, photos[kind]
+        for region in ("keep", "mask"):
+            # That x2 exceeds x1, and that the box lies in the picture, is more than a schema can say.
+            (case.query or {}).pop(region, None)
         # The case no longer is the one that was drawn, which confuses the check for bad ones that are accepted.
         response = case.call_and_validate(excluded_checks=[negative_data_rejection])
         assert response.status_code == 200

@@ -1,0 +1,120 @@
+"""Live masking over a WebSocket: a JPEG frame in, a line of JSON and a JPEG frame out, one frame at a time.
+
+A client sends one binary message and waits for two: text with ``faces``, ``milliseconds``, ``fault`` and
+``model_version``, then the frame to show. Whatever goes wrong with a frame, the frame to show is black.
+"""
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query, WebSocket
+from starlette.websockets import WebSocketDisconnect
+
+from masking.errors import PolicyError
+from masking.live import LiveAnswer, LiveMasker
+from masking.media.probe import ImageLimits
+from masking.policy import Policy
+from mlops.metrics import Metrics
+from mlops.settings import LiveSettings, MaskingSettings
+from services.asgi.errors import NotReady
+from services.serving.pool import ModelPool
+
+POLICY_VIOLATION: Final = 1008
+TRY_AGAIN_LATER: Final = 1013
+TOO_SLOW: Final = "the frame took too long"
+
+
+class LiveSessions:
+    """The streams that are masked now; each has a thread of its own, and there are only so many."""
+
+    def __init__(self, pool: ModelPool, settings: LiveSettings, limits: ImageLimits, metrics: Metrics) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._limits = limits
+        self._metrics = metrics
+        self._running = 0
+
+    async def serve(self, socket: WebSocket, policy: Policy) -> None:
+        """Accept a stream and mask its frames until either side leaves."""
+        try:
+            self._pool.current()
+        except NotReady as error:
+            await socket.close(TRY_AGAIN_LATER, str(error))
+            return
+        if self._running >= self._settings.sessions:
+            await socket.close(TRY_AGAIN_LATER, "as many streams as are allowed are being masked; come back later")
+            return
+        self._running += 1
+        self._metrics.live_sessions.set(self._running)
+        executor = ThreadPoolExecutor(1, thread_name_prefix="live")
+        try:
+            await socket.accept()
+            await self._stream(socket, policy, executor)
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+            self._running -= 1
+            self._metrics.live_sessions.set(self._running)
+
+    async def _stream(self, socket: WebSocket, policy: Policy, executor: ThreadPoolExecutor) -> None:
+        model, masker = None, None
+        while True:
+            frame = await self._next(socket)
+            if frame is None:
+                return
+            if masker is None or model is not self._pool.current():
+                # A new champion takes over between two frames, with a fresh look at the stream.
+                model = self._pool.current()
+                masker = LiveMasker(policy, model.detector, self._limits)
+            work = asyncio.get_running_loop().run_in_executor(executor, masker.mask, frame)
+            done, _ = await asyncio.wait({work}, timeout=self._settings.frame_seconds)
+            late = 1000 * self._settings.frame_seconds
+            answer = work.result() if done else LiveAnswer(masker.black(), 0, late, TOO_SLOW)
+            self._metrics.live_frames.labels("black" if answer.fault else "masked").inc()
+            self._metrics.live_seconds.observe(answer.milliseconds / 1000)
+            told = {"faces": answer.faces, "milliseconds": round(answer.milliseconds, 2), "fault": answer.fault}
+            await socket.send_text(json.dumps(told | {"model_version": model.version}))
+            await socket.send_bytes(answer.jpeg)
+            # The masker follows one stream: the late frame has to leave it before the next may enter.
+            await asyncio.wait({work})
+
+    async def _next(self, socket: WebSocket) -> bytes | None:
+        try:
+            async with asyncio.timeout(self._settings.idle_seconds):
+                message = await socket.receive()
+        except TimeoutError:
+            await socket.close(reason="no frame came")
+            return None
+        if message["type"] == "websocket.disconnect":
+            return None
+        return message.get("bytes") or (message.get("text") or "").encode()
+
+
+def live_router(sessions: LiveSessions, defaults: MaskingSettings) -> APIRouter:
+    """Return the route of live masking."""
+    router = APIRouter(prefix="/v1", tags=["masking"])
+
+    @router.websocket("/live")
+    async def live(
+        socket: WebSocket,
+        style: Annotated[str, Query()] = defaults.style,
+        threshold: Annotated[float, Query()] = defaults.threshold,
+        search: Annotated[str, Query()] = "fast",
+    ) -> None:
+        """Mask a live stream of JPEG frames."""
+        strange = set(socket.query_params) - {"style", "threshold", "search"}
+        try:
+            policy = Policy(style, threshold, search)
+        except PolicyError as error:
+            await socket.close(POLICY_VIOLATION, str(error))
+            return
+        if strange:
+            await socket.close(POLICY_VIOLATION, "the parameters are: style, threshold, search")
+            return
+        try:
+            await sessions.serve(socket, policy)
+        except WebSocketDisconnect:
+            return
+
+    return router

@@ -1,0 +1,125 @@
+"""Videos masked by the work that a real worker does, with the bundle that the pipeline makes."""
+
+import io
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from masking.errors import ModelError, PolicyError
+from masking.policy import VideoPolicy
+from mlops.jobs.spool import Spool, new_identity
+from mlops.jobs.store import JobStore
+from mlops.jobs.table import Job
+from mlops.registry.bundle import install
+from mlops.settings import Settings, load_settings
+from services.worker.kinds import MASK_VIDEO, Champion, kinds, policy_of
+from services.worker.runner import Runner
+
+FRAMES = 12
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(
+        environ={
+            "MASKER_DATABASE__URL": f"sqlite:///{tmp_path}/platform.db",
+            "MASKER_JOBS__SPOOL_PATH": str(tmp_path / "jobs"),
+            "MASKER_REGISTRY__BUNDLES_PATH": str(tmp_path / "bundles"),
+        }
+    )
+
+
+@pytest.fixture
+def champion(settings: Settings, trained: Path, logged_digest: str) -> None:
+    install(trained, settings.registry.bundles_path, settings.registry.model, "1", logged_digest)
+
+
+@pytest.fixture
+def video(photo_pixels: NDArray[np.uint8]) -> bytes:
+    """A face that moves."""
+    face = cv2.resize(photo_pixels, (160, 192))
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for index in range(FRAMES):
+            pixels = np.full((240, 320, 3), 90, np.uint8)
+            pixels[20:212, 20 + 4 * index : 180 + 4 * index] = face
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    return file.getvalue()
+
+
+def decoded(path: Path) -> list[NDArray[np.uint8]]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def done(settings: Settings, make_store: Callable[[Settings], JobStore], video: bytes) -> tuple[Job, Path]:
+    store = make_store(settings)
+    spool = Spool(settings.jobs.spool_path, 0)
+    identity = new_identity()
+    spool.make(identity).write_bytes(video)
+    store.add(identity, MASK_VIDEO, VideoPolicy().facts())
+    Runner(kinds(settings), store, spool, threading.Event()).run(identity)
+    job = store.get(identity)
+    assert job is not None
+    return job, spool.folder(identity)
+
+
+@pytest.mark.usefixtures("champion")
+def test_a_video_is_masked(settings: Settings, make_store: Callable[[Settings], JobStore], video: bytes) -> None:
+    job, folder = done(settings, make_store, video)
+    assert job.state in {"succeeded", "needs_review"}, job.error
+    assert (job.media_type, job.progress) == ("video/mp4", 1.0)
+    assert (job.report["frames"], job.report["model_version"]) == (FRAMES, "1")
+    assert job.report["faces"] >= 1
+    frames = decoded(folder / job.result)
+    assert len(frames) == FRAMES
+    for index, frame in enumerate(frames):
+        centre = frame[80:110, 20 + 4 * index + 65 : 20 + 4 * index + 95]
+        assert centre.max() < 40, "the face is black in every frame"
+    assert [file.name for file in folder.iterdir()] == [job.result]
+
+
+def test_without_a_champion_a_job_fails(
+    settings: Settings, make_store: Callable[[Settings], JobStore], video: bytes
+) -> None:
+    job, folder = done(settings, make_store, video)
+    assert job.state == "failed"
+    assert job.error["type"].endswith(":model-failed")
+    assert not folder.exists()
+
+
+@pytest.mark.usefixtures("champion")
+def test_a_champion_is_loaded_once_and_another_when_it_changes(
+    settings: Settings, trained: Path, logged_digest: str
+) -> None:
+    champion = Champion(settings.registry)
+    first = champion.model()
+    assert champion.model() is first
+    install(trained, settings.registry.bundles_path, settings.registry.model, "2", logged_digest)
+    assert (first.version, champion.model().version) == ("1", "2")
+
+
+def test_a_damaged_pointer_is_the_models_fault(settings: Settings) -> None:
+    folder = settings.registry.bundles_path / settings.registry.model
+    folder.mkdir(parents=True)
+    (folder / "champion.json").write_text("nonsense")
+    with pytest.raises(ModelError):
+        Champion(settings.registry).model()
+
+
+def test_options_become_the_policy_that_they_came_from() -> None:
+    regions = '{"version": 1, "only": false, "regions": [{"action": "mask", "x1": 1, "y1": 2, "x2": 30, "y2": 40}]}'
+    facts = VideoPolicy(style="blur", threshold=0.4, doubt="withhold").facts()
+    assert policy_of(facts).facts() == facts
+    assert policy_of(facts | {"selection": regions}).selection.rows[0].x2 == 30
+    with pytest.raises(PolicyError):
+        policy_of(facts | {"style": "nonsense"})
