@@ -1,0 +1,1 @@
+"""The command line: `masker`, thin over the same libraries as the services."""

@@ -1,0 +1,5 @@
+"""`python -m cli` is `masker`."""
+
+from cli.app import main
+
+main()

@@ -1,0 +1,178 @@
+"""The commands of `masker`. What is heavy is imported where it is used, so that help comes at once."""
+
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.outcome import Exit
+
+app = typer.Typer(
+    name="masker",
+    help="Masks the faces of photos and videos, on this machine alone.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 a file failed, 2 wrong usage, 3 done but needs review, 4 withheld or something shows,"
+    " 130 interrupted; of several, 1 outweighs 4, and 4 outweighs 3.",
+)
+
+
+def main() -> None:
+    """Run the command line; an interrupt ends it with 130, and what was not finished is not there."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app(prog_name="masker")
+    except KeyboardInterrupt:
+        raise SystemExit(Exit.INTERRUPTED) from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from masking.report import VERSION
+
+        typer.echo(f"masker {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
+@app.command()
+def styles() -> None:
+    """List the styles of a mask."""
+    from cli.styles import STYLES
+
+    for name, line in STYLES.items():
+        typer.echo(f"{name:10} {line}")
+
+
+@app.command()
+def mask(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="IN...", help="Photos, videos, folders; - for standard input.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="OUT", help="File for one input, else a folder; - for standard output."),
+    ] = None,
+    style: Annotated[str | None, typer.Option(help="Style of the masks; `masker styles` lists them.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Score from which a face is masked; lower masks more.")
+    ] = None,
+    search: Annotated[
+        str | None, typer.Option(help="thorough or fast; photos are searched thoroughly unless said, videos fast.")
+    ] = None,
+    doubt: Annotated[
+        str, typer.Option(help="Frames in doubt: mask them whole, or withhold the video.", metavar="mask|withhold")
+    ] = "mask",
+    sound: Annotated[
+        str, typer.Option(help="Sound of videos: drop it, or keep the voices as they are.", metavar="drop|keep")
+    ] = "drop",
+    regions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Region list (.csv or .json) to mask and keep, as --boxes writes."),
+    ] = None,
+    boxes: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the region list here (.csv, .json; - for CSV on stdout).")
+    ] = None,
+    mask_boxes: Annotated[
+        list[str] | None, typer.Option("--mask", metavar="X1,Y1,X2,Y2", help="Mask this region too; may be repeated.")
+    ] = None,
+    keep_boxes: Annotated[
+        list[str] | None,
+        typer.Option("--keep", metavar="X1,Y1,X2,Y2", help="Leave faces in this region; may be repeated."),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="PLACE", help="Reports: a .json file for one input, else a folder; - for stdout."),
+    ] = None,
+    key_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Secret from which surrogates are drawn; same key, same draws.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look for faces only; write nothing but --boxes.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing outputs, never an input.")] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Leave existing outputs, and do not work on their inputs.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each file on standard output.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Tell of faults only.")] = False,
+    jobs: Annotated[int, typer.Option(min=0, help="Files worked on at one time; 0: one for each core, at most 4.")] = 0,
+) -> None:
+    """Mask the faces of photos, videos and whole folders.
+
+    Folders are taken with all folders in them, and names are kept; hidden files and what is no media are passed over
+    and counted. Of several inputs, a folder keeps its name in OUT. Metadata does not go along, the time of the file
+    included. A file that fails stops no other.
+    """
+    from cli.asked import Asked
+    from cli.mask import mask_files
+
+    asked = Asked(
+        sources=tuple(sources), out=out, style=style, threshold=threshold, search=search, doubt=doubt, sound=sound,
+        regions=regions, boxes=boxes, mask=tuple(mask_boxes or ()), keep=tuple(keep_boxes or ()), report=report,
+        key_file=key_file, dry_run=dry_run, force=force, skip_existing=skip_existing, as_json=as_json, quiet=quiet,
+        jobs=jobs,
+    )  # fmt: skip
+    raise typer.Exit(mask_files(asked))
+
+
+@app.command()
+def verify(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="The original.")],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="The masked file.")],
+    report: Annotated[Path, typer.Argument(metavar="REPORT", help="Its report, as `masker mask --report` wrote it.")],
+    regions: Annotated[Path | None, typer.Option(metavar="FILE", help="Region list that it was masked with.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Score from which a face counts; else that of the report.")
+    ] = None,
+    search: Annotated[str, typer.Option(help="thorough or fast.")] = "thorough",
+    every: Annotated[
+        int, typer.Option(min=1, help="Of a video, look at every so many frames and where tracks begin and end.")
+    ] = 10,
+    everything: Annotated[bool, typer.Option("--all", help="Look at every frame of a video.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> None:
+    """Look at a masked file a second time: 0 if nothing shows, 4 if anything does.
+
+    A finding is a face, found in IN or in OUT, that looks in OUT as it does in IN; metadata or sound that came along;
+    another size, length or timing; or a file that is not the one of the report. It cannot find a face that the detector
+    sees in neither file, and it does not know whom clothes or a place give away.
+    """
+    from cli.verify import Question, verify_file
+
+    question = Question(source, output, report, regions, threshold, search, 1 if everything else every, as_json)
+    raise typer.Exit(verify_file(question))
+
+
+@app.command()
+def cam(
+    device: Annotated[int, typer.Option(min=0, help="Number of the camera.")] = 0,
+    source: Annotated[Path | None, typer.Option(metavar="FILE", help="A video instead of a camera.")] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Mask there (ws://127.0.0.1:8000/v1/live); else right here."),
+    ] = None,
+    output: Annotated[
+        str, typer.Option(metavar="camera|FILE|-", help="Virtual camera, or motion JPEG in a new file or on stdout.")
+    ] = "camera",
+    style: Annotated[str | None, typer.Option(help="Style of the masks.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Score from which a face is masked.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="End after so many frames.")] = None,
+) -> None:
+    """Mask what a camera sees, live; the time that it takes is told on standard error.
+
+    Whatever goes wrong with a frame, a black one is shown, never the raw one.
+    """
+    from cli.cam import Live, stream
+
+    raise typer.Exit(stream(Live(device, source, server, output, style, threshold, frames)))

@@ -1,0 +1,29 @@
+"""What was typed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options of ``masker mask`` as they were given; see its help."""
+
+    sources: tuple[Path, ...]
+    out: Path | None = None
+    style: str | None = None
+    threshold: float | None = None
+    search: str | None = None
+    doubt: str = "mask"
+    sound: str = "drop"
+    regions: Path | None = None
+    boxes: Path | None = None
+    mask: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    report: Path | None = None
+    key_file: Path | None = None
+    dry_run: bool = False
+    force: bool = False
+    skip_existing: bool = False
+    as_json: bool = False
+    quiet: bool = False
+    jobs: int = 0

@@ -1,0 +1,175 @@
+"""From what was asked for to the files to work on, with every fault of the asking found before any work is done."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cli.faults import UsageError
+from cli.walk import Walked, walk
+
+STREAM: Final = Path("-")
+"""Stands for standard input or output."""
+
+_FAMILIES: Final = (
+    {".jpg", ".jpeg", ".jpe", ".jfif"},
+    {".png"},
+    {".webp"},
+    {".mp4", ".m4v"},
+    {".mov"},
+    {".mkv"},
+    {".webm"},
+)
+_TOLD = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One file to mask.
+
+    Attributes:
+        source: The input; `STREAM` for standard input.
+        name: Its path below the folder that it was found in: its place below OUT, and its name in region lists.
+        target: The output; None where nothing is to be written, `STREAM` for standard output.
+    """
+
+    source: Path
+    name: str
+    target: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that a run will do.
+
+    Attributes:
+        tasks: Files to work on.
+        kept: Files whose output exists and is left as it is.
+        passed: How many other files lie in the folders: hidden ones, and what is no media.
+        loops: Links that lead back to a folder above them.
+        closed: Folders that may not be read.
+    """
+
+    tasks: tuple[Task, ...]
+    kept: tuple[Task, ...]
+    passed: int
+    loops: tuple[Path, ...]
+    closed: tuple[Path, ...]
+
+
+def plan(
+    sources: Sequence[Path],
+    out: Path | None,
+    *,
+    dry: bool = False,
+    force: bool = False,
+    skip_existing: bool = False,
+) -> Plan:
+    """Say what is to be done.
+
+    One file goes to OUT, or into OUT where that is a folder. Of one folder, the tree goes into OUT; of several inputs,
+    each folder keeps its name there.
+
+    Args:
+        sources: Files and folders; `STREAM` alone for standard input.
+        out: File or folder for the results, which is passed over where it lies in an input; None if there is none.
+        dry: Nothing is to be written.
+        force: Existing outputs may be replaced.
+        skip_existing: Existing outputs are left, and their inputs not worked on.
+
+    Raises:
+        UsageError: An input is not there, a target is an input, two inputs have one target, or a target exists.
+    """
+    if STREAM in sources or out == STREAM:
+        return _streamed(sources, None if dry else out, force=force)
+    for source in sources:
+        if not source.exists():
+            raise UsageError(f"{source} is not there")
+    single = len(sources) == 1 and sources[0].is_file()
+    if out is not None and not single and out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file, and a folder is needed for the results of more than one file")
+    into = out is not None and (not single or out.is_dir() or str(out).endswith(os.sep))
+    found, walked = _find(sources, out if into else None)
+    if dry:
+        out = None
+    tasks = [Task(source, name, out / name if into and out else out) for source, name in found]
+    if single and out is not None and not into:
+        _check_family(tasks[0])
+    _check_targets(tasks)
+    there = [task for task in tasks if task.target is not None and os.path.lexists(task.target)]
+    if there and not (force or skip_existing):
+        raise UsageError(f"{_some(there)}: exists already; --force masks anew, --skip-existing leaves what is there")
+    kept = set(there if skip_existing and not force else ())
+    return Plan(
+        tuple(task for task in tasks if task not in kept),
+        tuple(task for task in tasks if task in kept),
+        walked.passed,
+        tuple(walked.loops),
+        tuple(walked.closed),
+    )
+
+
+def _streamed(sources: Sequence[Path], out: Path | None, *, force: bool) -> Plan:
+    if len(sources) != 1 or sources[0].is_dir():
+        raise UsageError("'-' stands for one picture: give one input and one output")
+    (source,) = sources
+    if source != STREAM and not source.exists():
+        raise UsageError(f"{source} is not there")
+    if out is not None and out != STREAM and (out.is_dir() or (os.path.lexists(out) and not force)):
+        raise UsageError(f"{out} exists already; with standard input, OUT must be the name of a new file")
+    return Plan((Task(source, source.name, out),), (), 0, (), ())
+
+
+def _find(sources: Sequence[Path], out: Path | None) -> tuple[list[tuple[Path, str]], Walked]:
+    """Give each file with its name below OUT."""
+    found: list[tuple[Path, str]] = []
+    total = Walked()
+    for source in sources:
+        if not source.is_dir():
+            found.append((source, source.name))
+            continue
+        walked = walk(source, out)
+        above = source if len(sources) == 1 else source.resolve().parent
+        base = source if len(sources) == 1 else source.resolve()
+        found += [(file, str((base / file.relative_to(source)).relative_to(above))) for file in walked.files]
+        total.passed += walked.passed
+        total.loops += walked.loops
+        total.closed += walked.closed
+    return found, total
+
+
+def _check_family(task: Task) -> None:
+    target = task.target or task.source
+    ours, theirs = (
+        next((each for each in _FAMILIES if path.suffix.lower() in each), None) for path in (task.source, target)
+    )
+    if ours and theirs and ours is not theirs:
+        raise UsageError(
+            f"{target} would hold what {task.source.suffix} files hold: a file goes out as the kind it came in"
+        )
+
+
+def _check_targets(tasks: Iterable[Task]) -> None:
+    """Raise unless every file has a place of its own that is no input."""
+    inputs = {_identity(task.source) for task in tasks}
+    taken: dict[Path, Path] = {}
+    for task in tasks:
+        if task.target is None:
+            continue
+        if task.target.exists() and _identity(task.target) in inputs:
+            raise UsageError(f"{task.target} is an input: nothing is masked over its original")
+        place = task.target.parent.resolve() / task.target.name
+        other = taken.setdefault(place, task.source)
+        if other is not task.source:
+            raise UsageError(f"{other} and {task.source} would both become {task.target}")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _some(tasks: Sequence[Task]) -> str:
+    told = ", ".join(str(task.target) for task in tasks[:_TOLD])
+    return f"{told} and {len(tasks) - _TOLD} more" if len(tasks) > _TOLD else told

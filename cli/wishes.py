@@ -1,0 +1,97 @@
+"""What the user wishes, and the policy for each file that follows from it."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from cli.asked import Asked
+from cli.faults import UsageError
+from cli.plan import Plan
+from cli.regions import Regions, read_regions
+from masking.policy import Policy, VideoPolicy
+from masking.selection import Listed, Selection
+from mlops.settings import load_settings
+
+KEY_CHARACTERS: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """Everything that can be asked for.
+
+    Attributes:
+        photos: The policy for photos, without regions.
+        videos: The policy for videos, without regions.
+        regions: What a person listed for each file.
+        drawn: What a person listed for all files.
+    """
+
+    photos: Policy
+    videos: VideoPolicy
+    regions: Regions
+    drawn: tuple[Listed, ...] = field(default=())
+
+    def photo(self, name: str) -> Policy:
+        """Give the policy for the photo of this name."""
+        return replace(self.photos, selection=self._selection(name))
+
+    def video(self, name: str) -> VideoPolicy:
+        """Give the policy for the video of this name."""
+        return replace(self.videos, selection=self._selection(name))
+
+    def _selection(self, name: str) -> Selection:
+        listed = self.regions.of(name)
+        return replace(listed, rows=(*listed.rows, *self.drawn))
+
+
+def read_wishes(asked: Asked, planned: Plan) -> Wishes:
+    """Fill in from the settings what was not said, and read the files that were named.
+
+    Raises:
+        UsageError: A named file cannot be read, or a region list is for other files.
+        PolicyError: A name is unknown or a value out of range.
+        InvalidSettings: The settings are wrong.
+    """
+    defaults = load_settings().masking
+    style = asked.style or defaults.style
+    threshold = defaults.threshold if asked.threshold is None else asked.threshold
+    photos = Policy(style, threshold)
+    videos = VideoPolicy(style, threshold, doubt=asked.doubt, sound=asked.sound)
+    if asked.search is not None:
+        photos, videos = replace(photos, search=asked.search), replace(videos, search=asked.search)
+    if asked.key_file is not None:
+        key = read_key(asked.key_file)
+        photos, videos = replace(photos, key=key), replace(videos, key=key)
+    regions = Regions() if asked.regions is None else read_regions(asked.regions)
+    regions.check(task.name for task in (*planned.tasks, *planned.kept))
+    listed = tuple(drawn(action, text) for action in ("mask", "keep") for text in getattr(asked, action))
+    return Wishes(photos, videos, regions, listed)
+
+
+def read_key(path: Path) -> bytes:
+    """Read the secret from which surrogates are drawn.
+
+    Raises:
+        UsageError: The file cannot be read, or holds fewer than `KEY_CHARACTERS` bytes.
+    """
+    try:
+        key = path.read_bytes().strip()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    if len(key) < KEY_CHARACTERS:
+        raise UsageError(f"{path} holds fewer than {KEY_CHARACTERS} characters: `openssl rand -hex 32` makes a key")
+    return key
+
+
+def drawn(action: str, text: str) -> Listed:
+    """Read a region given as ``x1,y1,x2,y2``.
+
+    Raises:
+        UsageError: It is not four numbers.
+        PolicyError: They are no box.
+    """
+    try:
+        x1, y1, x2, y2 = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"{text!r} is not a region: x1,y1,x2,y2 in pixels of the upright picture") from error
+    return Listed("keep" if action == "keep" else "mask", x1, y1, x2, y2)

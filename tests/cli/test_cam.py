@@ -1,0 +1,71 @@
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import Result
+from websockets.sync.server import ServerConnection, serve
+
+Run = Callable[..., Result]
+
+
+def pictures(data: bytes) -> list[np.ndarray]:
+    parts = data.split(b"\xff\xd8\xff")[1:]
+    return [cv2.imdecode(np.frombuffer(b"\xff\xd8\xff" + part, np.uint8), cv2.IMREAD_COLOR) for part in parts]
+
+
+def test_every_frame_comes_out_masked(masker: Run, clip: Path) -> None:
+    result = masker("cam", "--source", clip, "--output", "-")
+    assert result.exit_code == 0
+    shown = pictures(result.stdout_bytes)
+    assert len(shown) == 12
+    for pixels in shown:
+        assert pixels[60:95, 110:140].mean() < 5
+    assert "0 frames were black" in result.stderr
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    """A server that answers one frame and then breaks off."""
+
+    def answer(socket: ServerConnection) -> None:
+        jpeg = socket.recv()
+        socket.send('{"faces": 0, "milliseconds": 1.5, "fault": ""}')
+        socket.send(jpeg)
+        socket.recv()
+
+    with serve(answer, "127.0.0.1", 0) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"ws://127.0.0.1:{running.socket.getsockname()[1]}/v1/live"
+        running.shutdown()
+        thread.join()
+
+
+def test_when_the_server_goes_the_frames_are_black(masker: Run, clip: Path, server: str) -> None:
+    result = masker("cam", "--source", clip, "--server", server, "--output", "-", "--frames", "4")
+    first, *others = pictures(result.stdout_bytes)
+    assert first.mean() > 20
+    assert [pixels.mean() for pixels in others] == [0, 0, 0]
+    assert "the server is gone" in result.stderr
+    assert "3 frames were black" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "told"),
+    [
+        (("--source", "none.mp4", "--output", "-"), 2, "cannot be opened"),
+        (("--style", "sepia", "--output", "-"), 2, "unknown style"),
+        (("--server", "http://nowhere", "--output", "-"), 2, "does not take a stream"),
+        (("--output", "there.mjpeg"), 1, "there.mjpeg"),
+    ],
+)
+def test_what_cannot_be_done_is_told(
+    options: tuple[str, ...], code: int, told: str, masker: Run, clip: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "there.mjpeg").touch()
+    given = options if "--source" in options else (*options, "--source", str(clip))
+    result = masker("cam", *given)
+    assert (result.exit_code, told in " ".join(result.stderr.split())) == (code, True)

@@ -1,0 +1,74 @@
+"""The script itself, as a process: streams, exit codes, signals, links."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from masking.report import VERSION
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.skipif(not (ROOT / ".venv/bin/python").exists(), reason="the environment lies elsewhere")
+
+
+def test_it_runs_from_any_folder_and_through_links(environment: dict[str, str], photo: bytes, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/masker").symlink_to(ROOT / "masker")
+    (tmp_path / "a.jpg").write_bytes(photo)
+    result = subprocess.run(
+        ["bin/masker", "mask", "a.jpg", "-o", "b.jpg", "--json"],
+        cwd=tmp_path,
+        env=os.environ | environment,
+        capture_output=True,
+        check=False,
+    )
+    assert result.returncode == 0
+    assert json.loads(result.stdout)["output"] == "b.jpg"
+    assert b"\x1b" not in result.stderr
+    assert (tmp_path / "b.jpg").exists()
+
+
+def test_without_an_environment_the_way_to_one_is_told(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "masker", tmp_path / "masker")
+    result = subprocess.run([tmp_path / "masker"], capture_output=True, text=True, check=False)
+    assert (result.returncode, "make setup" in result.stderr) == (1, True)
+
+
+def test_version_and_styles(tmp_path: Path) -> None:
+    version = subprocess.run([ROOT / "masker", "--version"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert version.stdout == f"masker {VERSION}\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_no_half_file(
+    number: signal.Signals,
+    environment: dict[str, str],
+    small: NDArray[np.uint8],
+    write_clip: Callable[[Path, Sequence[NDArray[np.uint8]]], None],
+    tmp_path: Path,
+) -> None:
+    write_clip(tmp_path / "long.mp4", [small] * 1500)
+    process = subprocess.Popen(
+        [ROOT / "masker", "mask", "long.mp4", "-o", "out/masked.mp4", "--style", "blur"],
+        cwd=tmp_path,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "out").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130, stderr
+    assert list((tmp_path / "out").iterdir()) == []

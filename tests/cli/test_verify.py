@@ -1,0 +1,46 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def masked(masker: Run, photo: bytes, tmp_path: Path) -> Run:
+    (tmp_path / "a.jpg").write_bytes(photo)
+    assert masker("mask", "a.jpg", "-o", "b.jpg", "--report", "b.json").exit_code == 0
+    return masker
+
+
+def test_nothing_shows(masked: Run) -> None:
+    result = masked("verify", "a.jpg", "b.jpg", "b.json")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "nothing shows" in result.stderr
+
+
+def test_what_shows_is_told_and_exits_4(masked: Run) -> None:
+    result = masked("verify", "a.jpg", "a.jpg", "b.json", "--json")
+    (line,) = result.stdout.splitlines()
+    told = json.loads(line)
+    assert (result.exit_code, told["state"]) == (4, "shows")
+    assert {finding["code"] for finding in told["findings"]} >= {"output_hash", "open_face"}
+    assert "open_face: a face" in masked("verify", "a.jpg", "a.jpg", "b.json").stdout
+
+
+def test_what_cannot_be_read_exits_1(masked: Run, tmp_path: Path) -> None:
+    (tmp_path / "no.json").write_text("{}")
+    assert masked("verify", "a.jpg", "b.jpg", "no.json").exit_code == 1
+    (tmp_path / "half.jpg").write_bytes((tmp_path / "b.jpg").read_bytes()[:900])
+    assert masked("verify", "a.jpg", "half.jpg", "b.json").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("a.jpg", "b.jpg"), ("a.jpg", "b.jpg", "none.json"), ("a.jpg", "b.jpg", "b.json", "--search", "hard"),
+     ("a.jpg", "b.jpg", "b.json", "--threshold", "2"), ("a.jpg", "b.jpg", "b.json", "--every", "0")],
+)  # fmt: skip
+def test_wrong_usage_exits_2(arguments: tuple[str, ...], masked: Run) -> None:
+    assert masked("verify", *arguments).exit_code == 2
