@@ -48,6 +48,37 @@ def draw_privacy(privacy: dict[str, Any], path: Path) -> None:
     _save(figure, axes, path)
 
 
+def draw_attackers(privacy: dict[str, Any], path: Path) -> None:
+    """Draw the rank-1 rates of attackers who see the face, by what they know, for each style."""
+    figure, axes = _chart()
+    styles = list(privacy["face"])
+    place = np.arange(len(styles))
+    parrot = [privacy["face"][style]["rank1"] for style in styles]
+    kinds = {"parrot": parrot} | {
+        kind: [privacy["face"][style][kind]["rank1"] for style in styles] for kind in ("naive", "pixel", "linkage")
+    }
+    for index, (kind, values) in enumerate(kinds.items()):
+        axes.bar(place + 0.2 * index - 0.3, values, 0.19, color=(RISK, INK, MUTED, ACCENT)[index], label=kind)
+    axes.axhline(privacy["chance"], color=INK, linestyle="--", linewidth=1, label="chance")
+    axes.set_xticks(place, styles)
+    axes.set_ylabel("right person at rank 1")
+    axes.set_title("Re-identification by what the attacker knows", loc="left", fontsize=10)
+    _save(figure, axes, path)
+
+
+def draw_slices(slices: dict[str, dict[str, float]], path: Path) -> None:
+    """Draw the recall in each slice, int8 beside fp32, with the number of faces."""
+    figure, axes = _chart()
+    place = np.arange(len(slices))
+    for shift, key, label, colour in ((-0.2, "recall", "int8", ACCENT), (0.2, "fp32_recall", "fp32", MUTED)):
+        axes.bar(place + shift, [each[key] for each in slices.values()], 0.38, color=colour, label=label)
+    names = [f"{name.replace('_', ' ').replace('-inf', '+')}\n{each['faces']:.0f}" for name, each in slices.items()]
+    axes.set_xticks(place, names, rotation=45, ha="right", fontsize=8)
+    axes.set_ylabel("faces found")
+    axes.set_title("Recall by slice, and faces in it", loc="left", fontsize=10)
+    _save(figure, axes, path)
+
+
 def _chart() -> tuple[Figure, Axes]:
     figure = Figure(figsize=SIZE_INCHES, layout="constrained")
     return figure, figure.subplots()

@@ -5,31 +5,24 @@ All figures are of the test split, which no stage before has learned from, and a
 
 import json
 import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import mlflow
-import numpy as np
-from numpy.typing import NDArray
 
-from masking.evaluation.attackers import cut_to_face
-from masking.evaluation.detection import DetectionFigures, Rate, coverage, evaluate_detection
-from masking.evaluation.privacy import PrivacyFigures, StyleFigures, judge
 from masking.face.detectors import DETECTORS, Detector
-from masking.face.maskers import MASKERS
-from masking.face.region import regions
-from masking.face.tiles import detect
 from masking.onnx import open_session
-from masking.pipeline import cover
-from masking.types import Faces
 from mlops.registry.bundle import Bundle, open_bundle
 from mlops.rollout.gate import flatten
 from mlops.settings import load_settings
-from pipelines.charts import draw_privacy, draw_recall
+from pipelines.charts import draw_attackers, draw_privacy, draw_recall, draw_slices
 from pipelines.dataset import Crop, Scene, read_crops, read_manifest, read_scenes
 from pipelines.figures import METRICS
+from pipelines.measure_detection import measure_detection, measure_slices, size_slices
+from pipelines.measure_leak import measure_leak
+from pipelines.measure_privacy import measure_privacy
 from pipelines.params import Evaluate, load_params
 from pipelines.provenance import data_version
 from pipelines.tracking import same_run
@@ -37,7 +30,7 @@ from pipelines.tracking import same_run
 INGESTED = Path("data/ingested")
 MODEL = Path("data/model")
 PLOTS = Path("reports/plots")
-WELL_COVERED = 0.9
+WORKERS = 2
 
 
 def evaluate(
@@ -55,133 +48,17 @@ def evaluate(
     detectors: dict[str, Detector] = {
         precision: DETECTORS[bundle.architecture](open_session(graph)) for precision, graph in bundle.graphs.items()
     }
-    found, milliseconds = _detect(detectors, [scene.pixels for scene in scenes], params.threshold)
-    truth = [scene.boxes for scene in scenes]
-    detection: dict[str, Any] = {
-        precision: _detection(evaluate_detection(truth, faces, iou=params.iou)) for precision, faces in found.items()
-    }
-    detection["recall_drop"] = detection["fp32"]["recall"] - detection["int8"]["recall"]
-    detection["false_boxes_added"] = (
-        detection["int8"]["false_boxes_per_image"] - detection["fp32"]["false_boxes_per_image"]
-    )
-    figures = {
-        "detection": detection,
-        "speed": {
-            "int8_ms": milliseconds["int8"],
-            "fp32_ms": milliseconds["fp32"],
-            "cpu_ratio": milliseconds["int8"] / milliseconds["fp32"],
-        },
-        "coverage": _coverage(truth, found["int8"], [scene.pixels for scene in scenes]),
-        "privacy": _privacy(crops, detectors["int8"], params) | {"on_procedural_people": procedural},
-    }
+    # What is timed runs alone.
+    figures = measure_detection(detectors, scenes, params)
+    with ThreadPoolExecutor(WORKERS) as work, ThreadPoolExecutor(WORKERS) as pool:
+        masked = work.submit(measure_privacy, crops, detectors["int8"], params)
+        leaked = work.submit(measure_leak, detectors["int8"], params)
+        slices = measure_slices(detectors, scenes, params, pool)
+        figures["detection"]["slices"] = slices | size_slices(figures["detection"], params.slice_faces)
+        figures |= masked.result()
+        figures["leak"] = leaked.result()
+    figures["privacy"]["on_procedural_people"] = procedural
     return figures
-
-
-def _detect(
-    detectors: Mapping[str, Detector], pictures: Sequence[NDArray[np.uint8]], threshold: float
-) -> tuple[dict[str, list[Faces]], dict[str, float]]:
-    """Run all detectors over each picture in turn, so that a busy machine slows them alike; median CPU ms a picture."""
-    found: dict[str, list[Faces]] = {name: [] for name in detectors}
-    seconds: dict[str, list[float]] = {name: [] for name in detectors}
-    for picture in (pictures[0], *pictures):
-        for name, detector in detectors.items():
-            start = time.thread_time()
-            found[name].append(detect(picture, detector, threshold))
-            seconds[name].append(time.thread_time() - start)
-    # The first picture was only there to warm up.
-    return {name: each[1:] for name, each in found.items()}, {
-        name: round(1000 * float(np.median(each[1:])), 2) for name, each in seconds.items()
-    }
-
-
-def _detection(figures: DetectionFigures) -> dict[str, Any]:
-    return {
-        **_rate("recall", figures.recall),
-        "photos_complete": figures.complete.value,
-        "precision": figures.precision,
-        "false_boxes_per_image": figures.false_positives_per_image,
-        "average_precision": figures.average_precision,
-        "faces": figures.recall.n,
-        "by_size": {
-            f"{band.low:g}-{band.high:g}px": {"recall": band.recall.value, "faces": band.recall.n}
-            for band in figures.bands
-            if band.recall.n
-        },
-    }
-
-
-def _rate(name: str, rate: Rate) -> dict[str, float]:
-    return {name: rate.value, f"{name}_low": rate.low, f"{name}_high": rate.high}
-
-
-def _coverage(
-    truth: Sequence[NDArray[np.float32]], found: Sequence[Faces], pictures: Sequence[NDArray[np.uint8]]
-) -> dict[str, float]:
-    shares = []
-    for boxes, faces, picture in zip(truth, found, pictures, strict=True):
-        mask = np.zeros(picture.shape[:2], bool)
-        for region in regions(faces, picture.shape[1], picture.shape[0]):
-            mask[region.rows, region.columns] |= region.inside
-        shares.append(coverage(boxes, mask))
-    share = np.concatenate(shares)
-    return {"boxes_well_covered": float((share >= WELL_COVERED).mean()), "mean_share_of_box": float(share.mean())}
-
-
-def _privacy(crops: Sequence[Crop], detector: Detector, params: Evaluate) -> dict[str, Any]:
-    """Judge every style twice: by the face alone, which is what a mask answers for, and with hair and surroundings."""
-    known = [crop for crop in crops if crop.identity is not None and np.isfinite(crop.landmarks).all()]
-    people = {crop.identity for crop in known}
-    if len(people) < params.people:
-        return {"valid": False, "people": len(people)}
-    identities = [str(crop.identity) for crop in known]
-    landmarks = np.stack([crop.landmarks for crop in known])
-    faces = [detect(crop.pixels, detector, params.threshold) for crop in known]
-    shown: dict[str, list[NDArray[np.uint8]]] = {"unmasked": [crop.pixels for crop in known]}
-    for style, masker in MASKERS.items():
-        masked = (cover(crop.pixels, found, masker) for crop, found in zip(known, faces, strict=True))
-        shown[style] = [np.asarray(each, np.uint8) for each in masked]
-    cut = {style: list(cut_to_face(pictures, landmarks)[0]) for style, pictures in shown.items()}
-    face = _judge(cut, identities, cut_to_face(shown["unmasked"], landmarks)[1], params)
-    context = _judge(shown, identities, landmarks, params)
-    return {
-        "valid": face.valid and context.valid,
-        "people": face.people,
-        "enrolled": face.enrolled,
-        "chance": face.chance,
-        "face": _told(face),
-        "with_surroundings": _told(context),
-    }
-
-
-def _judge(
-    shown: Mapping[str, Sequence[NDArray[np.uint8]]],
-    identities: Sequence[str],
-    landmarks: NDArray[np.float32],
-    params: Evaluate,
-) -> PrivacyFigures:
-    masked = {style: pictures for style, pictures in shown.items() if style != "unmasked"}
-    return judge(
-        shown["unmasked"],
-        identities,
-        landmarks,
-        masked,
-        floor=params.judge_floor,
-        trials=params.trials,
-        seed=params.seed,
-    )
-
-
-def _told(figures: PrivacyFigures) -> dict[str, Any]:
-    def style(each: StyleFigures) -> dict[str, float]:
-        strongest = each.strongest
-        return {
-            **_rate("rank1", strongest.rank1),
-            "rank5": strongest.rank5,
-            "equal_error_rate": strongest.equal_error_rate,
-            "times_chance": strongest.rank1.value / figures.chance,
-        }
-
-    return {"unmasked": style(figures.unmasked), **{name: style(each) for name, each in figures.styles.items()}}
 
 
 def write(figures: dict[str, Any], metrics: Path, plots: Path) -> None:
@@ -190,8 +67,10 @@ def write(figures: dict[str, Any], metrics: Path, plots: Path) -> None:
     metrics.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     plots.mkdir(parents=True, exist_ok=True)
     draw_recall(figures["detection"], plots / "recall_by_size.svg")
+    draw_slices(figures["detection"]["slices"], plots / "recall_by_slice.svg")
     if "face" in figures["privacy"]:
         draw_privacy(figures["privacy"], plots / "reidentification.svg")
+        draw_attackers(figures["privacy"], plots / "attackers.svg")
 
 
 def main() -> None:
@@ -222,12 +101,25 @@ def summary(figures: dict[str, Any]) -> str:
         f"evaluate: the judge of privacy is {'valid' if privacy['valid'] else 'NOT VALID: its figures prove nothing'}, "
         f"on {'procedural' if privacy['on_procedural_people'] else 'own'} people",
     ]
+    lines += [f"evaluate: {_leak(figures['leak'])}", f"evaluate: {_slices(figures['detection']['slices'])}"]
     lines += [
         f"evaluate: {style}: rank-1 re-identification {each['rank1']:.3f} by the face, "
         f"{privacy['with_surroundings'][style]['rank1']:.3f} with surroundings (chance {privacy['chance']:.3f})"
         for style, each in privacy.get("face", {}).items()
     ]
     return "\n".join(lines) + "\n"
+
+
+def _leak(leak: dict[str, float]) -> str:
+    return f"{leak['open']:.0f} of {leak['face_frames']:.0f} face-frames of the clips are open"
+
+
+def _slices(slices: dict[str, dict[str, float]]) -> str:
+    drops = {name: each["recall_drop"] for name, each in slices.items() if "recall_drop" in each}
+    if not drops:
+        return "no slice has faces enough to be compared"
+    worst = max(drops, key=lambda name: drops[name])
+    return f"the slice that lost most against fp32 is {worst}, by {drops[worst]:.3f} of recall"
 
 
 if __name__ == "__main__":

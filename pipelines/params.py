@@ -79,10 +79,20 @@ class Evaluate(Section):
     """Overlap from which a detection is the labelled face."""
     people: PositiveInt = 20
     """Fewest people that the privacy of a style is judged on."""
+    captures: Annotated[int, Field(ge=2)] = 5
+    """Most crops of each of them that are masked and judged."""
     judge_floor: Share = 0.5
     """Rank-1 rate that the attacker must reach on unmasked faces, or the evaluation is invalid."""
     trials: PositiveInt = 10
     """Draws of background people, gallery and probes."""
+    slice_scenes: PositiveInt = 16
+    """Most scenes with a face that are seen again in each slice: turned, dark, blurred, faces covered."""
+    slice_faces: PositiveInt = 20
+    """Fewest faces of a slice that is compared with the base: among fewer, one face would decide."""
+    clips: PositiveInt = 2
+    """Procedural clips, each of two shots, in which faces are followed."""
+    clip_frames: PositiveInt = 30
+    """Frames of a shot."""
     seed: NonNegativeInt = 0
     """Of the draws."""
 

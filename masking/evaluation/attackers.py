@@ -83,22 +83,28 @@ def align(crops: Sequence[Image], landmarks: NDArray[np.float32], view: float) -
         ValueError: five landmarks lie in one point.
     """
     places = ((TEMPLATE - 0.5) / view + 0.5) * SIDE_PX
-    target = places[:, 0] + 1j * places[:, 1]
     aligned = np.empty((len(crops), SIDE_PX, SIDE_PX, 3), np.uint8)
-    for index, (crop, points) in enumerate(zip(crops, landmarks.astype(np.float64), strict=True)):
-        source = points[:, 0] + 1j * points[:, 1]
-        spread = source - source.mean()
-        extent = float(np.sum(np.abs(spread) ** 2))
-        if extent == 0:
+    for index, (crop, points) in enumerate(zip(crops, landmarks, strict=True)):
+        matrix = similarity(points, places)
+        if matrix is None:
             raise ValueError(f"the landmarks of crop {index} lie in one point")
-        turn = np.sum(np.conj(spread) * (target - target.mean())) / extent
-        shift = target.mean() - turn * source.mean()
-        matrix = np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
-        scale = abs(turn)
+        scale = float(np.hypot(*matrix[:, 0]))
         # Shrinking takes one sample in many: without a low-pass filter the samples between would alias.
         smooth = cv2.GaussianBlur(crop, (0, 0), 0.4 / scale) if scale < 0.5 else crop
         aligned[index] = cv2.warpAffine(smooth, matrix, (SIDE_PX, SIDE_PX), borderMode=cv2.BORDER_REPLICATE)
     return aligned
+
+
+def similarity(points: NDArray[np.float32], places: Floats) -> Floats | None:
+    """Turn, scale and shift (2, 3) that takes points (n, 2) nearest to places (n, 2); None if all points are one."""
+    source, target = (each.astype(np.float64) @ np.array([1, 1j]) for each in (points, places))
+    spread = source - source.mean()
+    extent = float(np.sum(np.abs(spread) ** 2))
+    if extent == 0:
+        return None
+    turn = np.sum(np.conj(spread) * (target - target.mean())) / extent
+    shift = target.mean() - turn * source.mean()
+    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
 
 def cut_to_face(crops: Sequence[Image], landmarks: NDArray[np.float32]) -> tuple[Image, NDArray[np.float32]]:

@@ -1,42 +1,50 @@
-"""The judge of privacy: can an attacker who masks his own photos the same way still tell people apart?"""
+"""The judge of privacy: whom can an attacker name behind a mask, by how much he knows of it?"""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from masking.evaluation.attackers import ATTACKERS, Evidence, Floats, Image, Indices, Split, examine
-from masking.evaluation.detection import Rate, wilson
+from masking.evaluation.attackers import ATTACKERS, Attacker, Evidence, Image, Indices, Split, examine
+from masking.evaluation.detection import Rate
+from masking.evaluation.identification import AttackFigures, attack, strongest
 
 WELL_ABOVE_CHANCE = 2.0
+PIXEL = "pixels"
+"""The attacker that compares pixels alone."""
 
-
-@dataclass(frozen=True, slots=True)
-class AttackFigures:
-    """What one attacker reached on one style.
-
-    Attributes:
-        attacker: name in ``ATTACKERS``.
-        rank1: share of the probes whose person is the likeliest of the gallery; its 95 % interval holds for all
-            attackers of a style together, so that the strongest of them may be picked.
-        rank5: share of the probes whose person is among the five likeliest.
-        equal_error_rate: of verification, where as many wrong pairs are accepted as right ones refused; in [0, 1],
-            .5 for a guess, lower for a better attacker.
-    """
-
-    attacker: str
-    rank1: Rate
-    rank5: float
-    equal_error_rate: float
+Describe = Callable[[Sequence[Image], NDArray[np.float32]], Evidence]
+Album = Sequence[Image]
 
 
 @dataclass(frozen=True, slots=True)
 class StyleFigures:
-    """What all attackers reached on one style; the strongest, by rank 1 and then by error rate, is what counts."""
+    """What was reached on one style, by what the attacker knows.
 
-    strongest: AttackFigures
+    Attributes:
+        attacks: The parrot, who masks his gallery the same way (Newton, Sweeney and Malin, TKDE 17, 2005), with each
+            means of attack.
+        naive: The strongest who knows nothing of the mask: his gallery and all that he learned from is unmasked.
+        linkage: The strongest who has no names at all, and looks for a masked capture of the same person among one of
+            each person in another release, masked with another key.
+
+    The last two are None where only parrots were asked for.
+    """
+
     attacks: tuple[AttackFigures, ...]
+    naive: AttackFigures | None
+    linkage: AttackFigures | None
+
+    @property
+    def strongest(self) -> AttackFigures:
+        """The strongest parrot, who is what counts."""
+        return strongest(self.attacks)
+
+    @property
+    def pixel(self) -> AttackFigures:
+        """The parrot who compares pixels alone."""
+        return next(figures for figures in self.attacks if figures.attacker == PIXEL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,33 +78,40 @@ def judge(
     crops: Sequence[Image],
     identities: Sequence[str],
     landmarks: NDArray[np.float32],
-    masked: Mapping[str, Sequence[Image]],
+    masked: Mapping[str, tuple[Album, Album]],
     *,
     floor: float = 0.5,
     background: float = 0.4,
     trials: int = 10,
     seed: int = 0,
+    parrots_only: bool = False,
+    attackers: Mapping[str, Attacker] = ATTACKERS,
+    describe: Describe = examine,
 ) -> PrivacyFigures:
     """Let every attacker try to name the people in unmasked and in masked captures.
 
     In each of ``trials`` draws a share of the people becomes the background that the attackers learn from; of every
-    other person half of the captures become the named gallery and half the probes. All three are masked alike (the
-    "parrot" attack of Newton, Sweeney and Malin, TKDE 17, 2005), and aligned by the true landmarks even where the
-    mask hides them: the worst case. What the crops show around the mask is used, so clothes and scene count; cut
-    the crops so that their framing and background say nothing of the person, or expect to see it in every style.
+    other person half of the captures become the named gallery and half the probes. All are aligned by the true
+    landmarks even where the mask hides them: the worst case. What the crops show around the mask is used, so clothes
+    and scene count; cut the crops so that their framing and background say nothing of the person, or expect to see it
+    in every style.
 
-    The judge is valid only if the strongest attacker reaches ``floor`` on the unmasked captures, with the lower
-    bound of the interval at twice chance or more.
+    The judge is valid only if the strongest parrot reaches ``floor`` on the unmasked captures, and its lower bound and
+    that of linkage are twice chance or more there.
 
     Args:
         crops: unmasked captures, each (h, w, 3); the order of channels does not matter.
         identities: who is in each capture; at least 4 people with at least 2 captures each.
         landmarks: (n, 5, 2) in pixels of the crops, of the same places in the masked ones.
-        masked: for each style the same captures, masked.
+        masked: for each style the same captures, masked twice with different keys: the first time for the attackers
+            who name people, the second time as the release that the first is to be linked with.
         floor: rank-1 share in (0, 1] that the judge must reach without a mask.
         background: share of the people who are background, in (0, 1).
         trials: draws over which the figures are averaged.
         seed: of the draws; equal arguments give equal figures.
+        parrots_only: whether to leave out the naive attackers and linkage, which take most of the time.
+        attackers: means of attack, `PIXEL` among them.
+        describe: what they look at.
 
     Raises:
         ValueError: the sequences differ in length or the crops in shape, people or captures are too few, or a number
@@ -106,9 +121,22 @@ def judge(
     known = round(len(names) * background)
     _check(crops, landmarks, masked, person, known, floor, trials)
     splits = list(_draw(person, known, trials, seed))
-    unmasked = _attack(examine(crops, landmarks), splits)
+
+    def figures(first: Album, second: Album) -> StyleFigures:
+        parrots = attack(describe(first, landmarks), splits, attackers)
+        if parrots_only:
+            return StyleFigures(parrots, None, None)
+        both = np.concatenate([landmarks, landmarks])
+        naive = strongest(parrots)
+        if first is not crops:
+            elsewhere = [_elsewhere(split) for split in splits]
+            naive = strongest(attack(describe([*crops, *first], both), elsewhere, attackers))
+        nameless = [_elsewhere(_nameless(split)) for split in splits]
+        return StyleFigures(parrots, naive, strongest(attack(describe([*first, *second], both), nameless, attackers)))
+
+    unmasked = figures(crops, crops)
     chance = 1 / (len(names) - known)
-    reason = _doubt(unmasked.strongest.rank1, floor, chance)
+    reason = _doubt(unmasked, floor, chance)
     return PrivacyFigures(
         people=len(names),
         captures=len(crops),
@@ -116,7 +144,7 @@ def judge(
         chance=chance,
         floor=floor,
         unmasked=unmasked,
-        styles={style: _attack(examine(images, landmarks), splits) for style, images in masked.items()},
+        styles={style: figures(*albums) for style, albums in masked.items()},
         valid=not reason,
         reason=reason,
     )
@@ -125,19 +153,20 @@ def judge(
 def _check(
     crops: Sequence[Image],
     landmarks: NDArray[np.float32],
-    masked: Mapping[str, Sequence[Image]],
+    masked: Mapping[str, tuple[Album, Album]],
     person: Indices,
     known: int,
     floor: float,
     trials: int,
 ) -> None:
-    lengths = {len(crops), len(person), *(len(images) for images in masked.values())}
+    albums = [album for both in masked.values() for album in both]
+    lengths = {len(crops), len(person), *map(len, albums)}
     if lengths != {len(person)} or landmarks.shape != (len(person), 5, 2):
         raise ValueError(f"{len(person)} identities do not fit crops of {sorted(lengths)}, landmarks {landmarks.shape}")
     shapes = [crop.shape for crop in crops]
     if any(len(shape) != 3 or shape[2] != 3 for shape in shapes):
         raise ValueError("crops need three channels")
-    if any([image.shape for image in images] != shapes for images in masked.values()):
+    if any([image.shape for image in album] != shapes for album in albums):
         raise ValueError("masked crops must have the shapes of the unmasked ones")
     captures = np.bincount(person)
     if not 2 <= known <= len(captures) - 2 or captures.min() < 2:
@@ -160,68 +189,26 @@ def _draw(person: Indices, known: int, trials: int, seed: int) -> Iterator[Split
         )
 
 
-def _attack(evidence: Evidence, splits: Sequence[Split]) -> StyleFigures:
-    attacks = tuple(_figures(name, evidence, splits) for name in ATTACKERS)
-    return StyleFigures(max(attacks, key=lambda figures: (figures.rank1.value, -figures.equal_error_rate)), attacks)
+def _elsewhere(split: Split) -> Split:
+    """The same with the probes from a second set of the captures, which follows the first."""
+    return replace(split, person=np.tile(split.person, 2), probes=split.probes + len(split.person))
 
 
-def _figures(attacker: str, evidence: Evidence, splits: Sequence[Split]) -> AttackFigures:
-    first, fifth, errors, owners = [], [], [], []
-    for split in splits:
-        # Rounded, so that what is equal but for the order of additions is a tie on every machine.
-        likeness = np.round(ATTACKERS[attacker](evidence, split), 9)
-        own = np.unique(split.person[split.gallery])[None, :] == split.person[split.probes][:, None]
-        first.append(_within(likeness, own, 1))
-        fifth.append(_within(likeness, own, 5))
-        errors.append(_equal_error_rate(likeness[own], likeness[~own]))
-        owners.append(split.person[split.probes])
-    rank1 = _clustered(np.concatenate(first), np.concatenate(owners), len(splits[0].person))
-    return AttackFigures(attacker, rank1, float(np.concatenate(fifth).mean()), float(np.mean(errors)))
+def _nameless(split: Split) -> Split:
+    """The same with one capture of each person in the gallery: there is no second one to know anybody by."""
+    _, first = np.unique(split.person[split.gallery], return_index=True)
+    return replace(split, gallery=split.gallery[first])
 
 
-def _within(likeness: Floats, own: NDArray[np.bool_], rank: int) -> Floats:
-    """For every probe the probability that its person is among the ``rank`` likeliest, ties in random order."""
-    true = likeness[own][:, None]
-    better = np.sum(likeness > true, axis=1)
-    equal = np.sum(likeness == true, axis=1)
-    share: Floats = np.clip((rank - better) / equal, 0, 1)
-    return share
-
-
-def _equal_error_rate(right: Floats, wrong: Floats) -> float:
-    """Where the rates of wrong pairs accepted and right pairs refused cross, between thresholds interpolated."""
-    thresholds = np.unique(np.concatenate([right, wrong]))
-    refused = np.append(np.searchsorted(np.sort(right), thresholds, side="left") / len(right), 1.0)
-    accepted = np.append(1 - np.searchsorted(np.sort(wrong), thresholds, side="left") / len(wrong), 0.0)
-    after = int(np.argmax(refused >= accepted))
-    gap_before, gap_after = (accepted - refused)[after - 1], (refused - accepted)[after]
-    weight = gap_before / (gap_before + gap_after)
-    return float(refused[after - 1] + weight * (refused[after] - refused[after - 1]))
-
-
-def _clustered(hits: Floats, owner: Indices, captures: int) -> Rate:
-    """Mean of the hits, with an interval that allows for what captures of one person have in common.
-
-    Wilson's interval with the effective number of trials: the number of independent ones that would vary as much as
-    the shares of the people do (Kish, "Survey Sampling", 1965; for such intervals Franco et al., JSSAM 7, 2019). It is
-    at least the number of people and at most that of captures.
-    """
-    mean = float(hits.mean())
-    trials = np.bincount(owner)
-    trials = trials[trials > 0]
-    people = len(trials)
-    excess = np.bincount(owner, weights=hits - mean)[np.unique(owner)]
-    variance = people / max(people - 1, 1) * float(np.sum(excess**2)) / float(trials.sum()) ** 2
-    # Where all or none succeed the people's shares cannot vary, which says nothing: then the people are the trials.
-    seen = 0 < mean < 1
-    effective = np.clip(mean * (1 - mean) / max(variance, 1e-12), people, captures) if seen else people
-    return wilson(mean * float(effective), float(effective), confidence=1 - 0.05 / len(ATTACKERS))
-
-
-def _doubt(rank1: Rate, floor: float, chance: float) -> str:
-    """Why an attacker with this score on unmasked captures proves nothing on masked ones, else an empty text."""
+def _doubt(unmasked: StyleFigures, floor: float, chance: float) -> str:
+    """Why attackers with these figures on unmasked captures prove nothing on masked ones, else an empty text."""
+    rank1 = unmasked.strongest.rank1
     if rank1.value < floor:
         return f"the strongest attacker names {rank1.value:.3f} of the unmasked captures, less than {floor:.3f}"
-    if rank1.low < WELL_ABOVE_CHANCE * chance:
-        return f"unmasked rank 1 is not surely above chance: lower bound {rank1.low:.3f}, chance {chance:.3f}"
+    rates: dict[str, Rate] = {"rank 1": rank1}
+    if unmasked.linkage is not None:
+        rates["linkage"] = unmasked.linkage.rank1
+    for name, rate in rates.items():
+        if rate.low < WELL_ABOVE_CHANCE * chance:
+            return f"unmasked {name} is not surely above chance: lower bound {rate.low:.3f}, chance {chance:.3f}"
     return ""

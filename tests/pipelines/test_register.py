@@ -18,9 +18,22 @@ GOOD: dict[str, Any] = {
         },
         "recall_drop": 0.001,
         "false_boxes_added": -0.02,
+        "slices": {
+            "turned_180": {"recall": 0.9, "fp32_recall": 0.9, "faces": 70.0, "recall_drop": 0.0},
+            "dark": {"recall": 0.9, "fp32_recall": 0.89, "faces": 70.0, "recall_drop": -0.01},
+            "size_9-14px": {"recall": 0.8, "fp32_recall": 0.9, "faces": 10.0},
+        },
     },
     "coverage": {"boxes_well_covered": 0.95},
-    "privacy": {"valid": True, "face": {"solid": {"times_chance": 1.1}}},
+    "privacy": {
+        "valid": True,
+        "face": {"solid": {"times_chance": 1.1}, "surrogate": {"times_chance": 1.2, "linkage": {"times_chance": 1.0}}},
+    },
+    "utility": {
+        "solid": {"changed_outside": 0.0, "face_found": 0.0},
+        "surrogate": {"changed_outside": 0.0, "face_found": 1.0, "landmark_error": 0.1},
+    },
+    "leak": {"open_share": 0.0},
 }
 
 
@@ -35,6 +48,15 @@ def test_good_figures_pass() -> None:
         ("detection.int8.by_size.20-30px.recall", 0.8),
         ("detection.recall_drop", 0.05),
         ("detection.false_boxes_added", 3.0),
+        # Bad in one slice only: the means above are as they were.
+        ("detection.slices.dark.recall_drop", 0.3),
+        ("detection.slices.turned_180.recall", 0.1),
+        ("privacy.face.surrogate.times_chance", 6.0),
+        ("privacy.face.surrogate.linkage.times_chance", 6.0),
+        ("utility.surrogate.face_found", 0.5),
+        ("utility.surrogate.landmark_error", 0.9),
+        ("utility.solid.changed_outside", 1.0),
+        ("leak.open_share", 0.3),
         ("coverage.boxes_well_covered", 0.2),
         ("privacy.valid", False),
         ("privacy.face.solid.times_chance", 8.0),

@@ -19,8 +19,9 @@ class Album:
     identities: list[str]
     landmarks: np.ndarray
 
-    def masked(self, mask) -> list[np.ndarray]:
-        return [mask(crop) for crop in self.crops]
+    def masked(self, mask) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Two releases, masked one after the other."""
+        return [mask(crop) for crop in self.crops], [mask(crop) for crop in self.crops]
 
 
 def album(*, same_person: float = 1.0, same_place: float = 0.0, seed: int = 0) -> Album:
@@ -73,7 +74,7 @@ def people() -> Album:
 @pytest.fixture(scope="module")
 def figures(people):
     masked = {"solid": people.masked(_solid), "box": people.masked(_box), "blur": people.masked(_blur)}
-    return judge(people.crops, people.identities, people.landmarks, masked)
+    return judge(people.crops, people.identities, people.landmarks, masked, trials=5)
 
 
 def test_people_are_known_without_a_mask(figures):
@@ -106,12 +107,72 @@ def test_a_box_over_the_whole_face_is_within_chance(figures):
 def test_surroundings_that_belong_to_the_person_give_them_away():
     regulars = album(same_place=0.9)
     masked = {"box": regulars.masked(_box)}
-    box = judge(regulars.crops, regulars.identities, regulars.landmarks, masked, trials=4).styles["box"]
+    box = judge(regulars.crops, regulars.identities, regulars.landmarks, masked, trials=4, parrots_only=True).styles[
+        "box"
+    ]
     assert box.strongest.rank1.low > 2 / 8
 
 
 def test_blur_is_seen_through(figures):
     assert figures.styles["blur"].strongest.rank1.low > 5 * figures.chance
+
+
+def test_who_knows_nothing_of_the_mask_fails_where_a_parrot_sees_through(people):
+    negative = people.masked(lambda crop: 255 - crop)
+    style = judge(people.crops, people.identities, people.landmarks, {"negative": negative}, trials=2).styles[
+        "negative"
+    ]
+    assert style.strongest.rank1.value > 0.9
+    assert style.pixel.rank1.low > 2 / 8
+    assert style.naive.rank1.value < 0.5
+
+
+def test_two_releases_of_what_shows_nothing_cannot_be_linked(figures):
+    assert figures.unmasked.linkage.rank1.low > 2 * figures.chance
+    assert figures.styles["blur"].linkage.rank1.low > 2 * figures.chance
+    assert figures.styles["solid"].linkage.rank1.value == pytest.approx(figures.chance)
+
+
+def test_one_stand_in_for_all_captures_of_a_person_links_them_and_one_drawn_for_each_does_not(people):
+    rng = np.random.default_rng(5)
+    stand_ins = [np.clip(128 + 30 * _pattern(rng), 0, 255).astype(np.uint8) for _ in range(20)]
+
+    def per_person() -> list[np.ndarray]:
+        return [stand_ins[int(name.split()[1])] for name in people.identities]
+
+    def per_capture() -> list[np.ndarray]:
+        return [stand_ins[int(rng.integers(len(stand_ins)))] for _ in people.identities]
+
+    styles = {"person": (per_person(), per_person()), "capture": (per_capture(), per_capture())}
+    figures = judge(people.crops, people.identities, people.landmarks, styles, trials=4).styles
+    assert figures["person"].linkage.rank1.value > 0.9
+    assert figures["person"].naive.rank1.high < 0.5
+    assert figures["capture"].linkage.rank1.high < 0.5
+
+
+def test_parrots_alone_take_no_account_of_others(people):
+    masked = {"blur": people.masked(_blur)}
+    figures = judge(people.crops, people.identities, people.landmarks, masked, trials=2, parrots_only=True)
+    assert figures.valid
+    assert figures.styles["blur"].naive is None
+    assert figures.styles["blur"].linkage is None
+
+
+def test_a_means_of_attack_can_be_added(people):
+    def oracle(evidence, split):
+        own = np.unique(split.person[split.gallery])[None, :] == split.person[split.probes][:, None]
+        return own.astype(float)
+
+    figures = judge(
+        people.crops,
+        people.identities,
+        people.landmarks,
+        {"solid": people.masked(_solid)},
+        trials=2,
+        attackers={**ATTACKERS, "oracle": oracle},
+    )
+    assert figures.styles["solid"].strongest.attacker == "oracle"
+    assert figures.styles["solid"].strongest.rank1.value == 1
 
 
 def test_the_strongest_attacker_counts(figures):
@@ -138,7 +199,9 @@ def test_strangers_alone_make_the_judge_invalid():
 
 def test_a_low_floor_does_not_excuse_a_guess():
     strangers = album(same_person=0.0)
-    figures = judge(strangers.crops, strangers.identities, strangers.landmarks, {}, floor=0.01, trials=4)
+    figures = judge(
+        strangers.crops, strangers.identities, strangers.landmarks, {}, floor=0.01, trials=4, parrots_only=True
+    )
     assert not figures.valid
     assert "chance" in figures.reason
 
@@ -156,7 +219,7 @@ def test_captures_may_come_in_any_order_under_any_names(people):
         [people.crops[i] for i in order],
         [people.identities[i][::-1] for i in order],
         people.landmarks[order],
-        {"solid": [_solid(people.crops[i]) for i in order]},
+        {"solid": ([_solid(people.crops[i]) for i in order],) * 2},
         trials=4,
     )
     assert figures.valid
@@ -186,9 +249,9 @@ FEW = album()
     [
         ({"crops": FEW.crops[:-1]}, "do not fit"),
         ({"landmarks": FEW.landmarks[:, :4]}, "do not fit"),
-        ({"masked": {"blur": FEW.crops[1:]}}, "do not fit"),
+        ({"masked": {"blur": (FEW.crops, FEW.crops[1:])}}, "do not fit"),
         ({"crops": [crop[..., 0] for crop in FEW.crops]}, "three channels"),
-        ({"masked": {"blur": [crop[1:] for crop in FEW.crops]}}, "shapes"),
+        ({"masked": {"blur": (FEW.crops, [crop[1:] for crop in FEW.crops])}}, "shapes"),
         ({"identities": ["one"] * len(FEW.crops)}, "2 people"),
         ({"identities": ["alone", *FEW.identities[1:-1], "too"]}, "2 captures"),
         ({"background": 0.0}, "2 people"),
