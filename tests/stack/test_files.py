@@ -91,9 +91,19 @@ def test_panels_have_numbers_letters_and_the_provisioned_source() -> None:
         assert [panel["id"] for panel in panels] == list(range(1, len(panels) + 1))
         for panel in panels:
             assert panel["title"]
+            if panel["type"] == "row":
+                continue
             assert panel["description"]
             assert [target["refId"] for target in panel["targets"]] == list("ABCDEFGH"[: len(panel["targets"])])
             assert {target["datasource"]["uid"] for target in panel["targets"]} == {"prometheus"}
+
+
+@pytest.mark.parametrize("name", ["masker_jobs_", "masker_job_seconds", "masker_live_"])
+def test_what_outlasts_a_request_is_shown(name: str) -> None:
+    panels = json.loads((ROOT / "grafana" / "dashboards" / "overview.json").read_text("utf-8"))["panels"]
+    row = next(place for place, panel in enumerate(panels) if panel["title"] == "Jobs and live")
+    end = next(place for place in range(row + 1, len(panels)) if panels[place]["type"] == "row")
+    assert any(name in target["expr"] for panel in panels[row + 1 : end] for target in panel["targets"])
 
 
 @pytest.mark.parametrize("name", alerts())

@@ -35,7 +35,7 @@ def test_the_face_of_a_real_photo_is_masked(proxy: httpx2.Client, photo: bytes) 
     x1, y1, x2, y2 = (round(value) for value in face["box"])
     assert before[y1:y2, x1:x2].std(axis=(0, 1)).min() > 20
     assert after[y1:y2, x1:x2].std(axis=(0, 1)).max() < 5
-    assert np.abs(after[:50] - before[:50]).mean() < 5
+    assert (after[-100:] == before[-100:]).all(), "away from the face a JPEG stays bit for bit"
 
 
 def test_a_repeated_photo_comes_from_the_cache_and_outlives_its_replica(
