@@ -56,7 +56,8 @@ def coding(probe: VideoProbe) -> Coding:
         notes.append("chroma_reduced")
     if 0 < layout.across < probe.layout.across:
         notes.append("chroma_in_full_for_odd_size")
-    return Coding(encoder, dict(_OPTIONS[encoder]), layout, probe.colour.full, tuple(notes))
+    full = layout.full or (probe.colour.full and not probe.layout.is_grey)
+    return Coding(encoder, dict(_OPTIONS[encoder]), layout, full, tuple(notes))
 
 
 def colour_range(coding: Coding) -> ColorRange:

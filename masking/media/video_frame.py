@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 import numpy as np
 from av import VideoFrame as Picture
@@ -13,6 +14,7 @@ from masking.media.video_layout import Layout, empty_like
 from masking.media.video_turn import Turn
 
 _Plane = NDArray[np.uint8] | NDArray[np.uint16]
+_Value = TypeVar("_Value", np.float32, np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +97,10 @@ class VideoFrame:
         luma = _plane(self._picture, 0, layout)[down, across]
         if layout.is_grey:
             neutral = np.full_like(luma, 1 << (layout.bits - 1))
-            samples = np.dstack([luma, neutral, neutral])
+            parts = [luma, neutral, neutral]
         else:
-            chroma = [_spread(_plane(self._picture, i, layout), down, across, layout) for i in (1, 2)]
-            samples = np.dstack([luma, *chroma])
+            parts = [luma, *(_spread(_plane(self._picture, i, layout), down, across, layout) for i in (1, 2))]
+        samples = cast(_Plane, np.stack(parts, axis=2))
         if 0 in samples.shape:
             return np.empty(turn.upright(samples).shape, np.uint8)
         return np.ascontiguousarray(turn.upright(self.view.colour.to_rgb(samples, layout.bits)))
@@ -149,10 +151,10 @@ class VideoFrame:
         np.copyto(_plane(picture, 0, layout)[down, across], black, where=inside)
         if layout.is_grey:
             return
-        count, low, left = _blocks(inside.astype(np.float32), down, across, layout)
+        shared, low, left = _shared(inside, down, across, layout)
         for i in (1, 2):
-            plane = _plane(picture, i, layout)[low : low + count.shape[0], left : left + count.shape[1]]
-            np.copyto(plane, neutral, where=count > 0)
+            plane = _plane(picture, i, layout)[low : low + shared.shape[0], left : left + shared.shape[1]]
+            np.copyto(plane, neutral, where=shared)
 
     def blacken(self) -> None:
         """Make the whole frame black."""
@@ -179,7 +181,8 @@ class VideoFrame:
 def _plane(picture: Picture, number: int, layout: Layout) -> _Plane:
     plane = picture.planes[number]
     deep = layout.bits > 8
-    samples: _Plane = np.frombuffer(memoryview(plane), np.uint16 if deep else np.uint8).reshape(plane.height, -1)
+    flat: _Plane = np.frombuffer(memoryview(plane), np.uint16) if deep else np.frombuffer(memoryview(plane), np.uint8)
+    samples: _Plane = flat.reshape(plane.height, -1)
     if plane.line_size < 0:
         samples = samples[::-1]
     return samples[:, : plane.width]
@@ -197,13 +200,27 @@ def _blocks(
     values: NDArray[np.float32], down: slice, across: slice, layout: Layout
 ) -> tuple[NDArray[np.float32], int, int]:
     """Sum (h, w) ``values`` over the luma samples that share a chroma sample; also the first chroma row and column."""
-    top, left = down.start % layout.down, across.start % layout.across
-    bottom, right = -(top + values.shape[0]) % layout.down, -(left + values.shape[1]) % layout.across
-    if top or bottom or left or right:
-        values = np.pad(values, ((top, bottom), (left, right)))
+    values = _to_blocks(values, down, across, layout)
     height, width = values.shape
     sums = values.reshape(height // layout.down, layout.down, width // layout.across, layout.across).sum(axis=(1, 3))
     return sums, down.start // layout.down, across.start // layout.across
+
+
+def _shared(
+    inside: NDArray[np.bool_], down: slice, across: slice, layout: Layout
+) -> tuple[NDArray[np.bool_], int, int]:
+    """Tell which chroma samples any of (h, w) ``inside`` shares; also the first chroma row and column."""
+    inside = _to_blocks(inside, down, across, layout)
+    rows = inside if layout.down == 1 else inside[::2] | inside[1::2]
+    shared = rows if layout.across == 1 else rows[:, ::2] | rows[:, 1::2]
+    return shared, down.start // layout.down, across.start // layout.across
+
+
+def _to_blocks(values: NDArray[_Value], down: slice, across: slice, layout: Layout) -> NDArray[_Value]:
+    """Pad (h, w) by 0 to the whole of the luma samples that share the chroma samples of its rim."""
+    top, left = down.start % layout.down, across.start % layout.across
+    bottom, right = -(top + values.shape[0]) % layout.down, -(left + values.shape[1]) % layout.across
+    return np.pad(values, ((top, bottom), (left, right))) if top or bottom or left or right else values
 
 
 def _check_size(inside: tuple[int, ...], rgb: tuple[int, ...], down: slice, across: slice) -> None:

@@ -17,7 +17,7 @@ class Layout:
         bits: bits of a sample, 8 (in uint8) or 10 (in uint16).
         across: luma columns per chroma sample; 0 where the picture is grey and has no chroma.
         down: luma rows per chroma sample; 0 where there is none.
-        full: whether the name alone says that samples span their full range.
+        full: whether samples span their full range by the format alone; the scaler takes all grey so.
     """
 
     name: str
@@ -44,8 +44,8 @@ NATIVE: Final = {
         Layout("yuv420p10le", 10, 2, 2),
         Layout("yuv422p10le", 10, 2, 1),
         Layout("yuv444p10le", 10, 1, 1),
-        Layout("gray", 8, 0, 0),
-        Layout("gray10le", 10, 0, 0),
+        Layout("gray", 8, 0, 0, full=True),
+        Layout("gray10le", 10, 0, 0, full=True),
     )
 }
 

@@ -61,7 +61,7 @@ class VideoProbe:
         stream: number of the video stream in the file.
         audio: number of the first sound stream, None where there is none.
         bit_rate: bits per second of the video stream or of the file; 0 where unknown.
-        dropped: what a masked copy will not have, e.g. ``subtitles``, ``data``, ``video`` (a further one), ``chapters``.
+        dropped: what the copy will not have, e.g. ``subtitles``, ``data``, ``chapters``, ``video`` (a further one).
         max_pixels: the limit that the decoder is given, since a stream may change its size.
     """
 

@@ -9,6 +9,7 @@ from typing import Self, cast
 import av
 from av import VideoFrame as Picture
 from av.error import FFmpegError
+from av.packet import Packet
 from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
@@ -16,7 +17,7 @@ from masking.errors import DamagedMedia
 from masking.media.video_frame import VideoFrame, View
 from masking.media.video_layout import is_rgb
 from masking.media.video_probe import VideoProbe, open_container
-from masking.media.video_sniff import is_cut_off
+from masking.media.video_sniff import first_break
 
 
 class VideoReader:
@@ -31,6 +32,7 @@ class VideoReader:
         path: where it is.
         damage: why reading ended before the end of the video; None while it has not.
         time_base: seconds of one unit of the frames' times.
+        last_duration: how long the last frame is shown, in units of ``time_base``, once reading is over; 0 if unknown.
         aspect: width of a stored pixel by its height; 0 where the file does not tell.
     """
 
@@ -41,7 +43,9 @@ class VideoReader:
         self._notes: dict[str, None] = dict.fromkeys(f"{name}_dropped" for name in probe.dropped)
         self._view = View(probe.layout, probe.turn, probe.colour)
         self._converter = VideoReformatter()
+        self.last_duration = 0
         self._last: int | None = None
+        self._break = first_break(path, probe.container)
         self._source = open_container(path, probe.container, probe.max_pixels)
         self._stream = cast(VideoStream, self._source.streams[probe.stream])
         context = self._stream.codec_context
@@ -85,8 +89,8 @@ class VideoReader:
             index += 1
         if index == 0:
             raise DamagedMedia("no frame of the video can be decoded")
-        if self.damage is None and is_cut_off(self.path, self.probe.container):
-            self.damage = f"the file ends too early: nothing follows frame {index - 1}"
+        if self.damage is None and self._break is not None:
+            self.damage = "the file ends too early"
 
     def _good(self) -> Iterator[Picture]:
         seen = 0
@@ -101,21 +105,10 @@ class VideoReader:
             yield picture
 
     def _pictures(self) -> Iterator[Picture]:
-        packets = self._source.demux(self._stream)
         decoded = False
-        while True:
-            try:
-                packet = next(packets, None)
-            except FFmpegError:
-                self.damage = "the file cannot be read to its end"
-                packet = None
-            if packet is not None and packet.is_corrupt:
-                self.damage = "the file is cut off within a frame"
-                packet = None
+        for packet in self._packets():
             try:
                 pictures = self._stream.decode(packet)
-            except EOFError:
-                return
             except FFmpegError:
                 if packet is not None and not decoded and not packet.is_keyframe:
                     continue
@@ -123,8 +116,24 @@ class VideoReader:
                 return
             decoded = decoded or bool(pictures)
             yield from pictures
-            if packet is None or packet.size == 0:
-                return
+
+    def _packets(self) -> Iterator["Packet[VideoStream] | None"]:
+        """Yield the packets up to the first damage, then None, by which the decoder gives what it still holds."""
+        try:
+            for packet in self._source.demux(self._stream):
+                if self._is_past_damage(packet):
+                    self.damage = "the file is cut off or overwritten"
+                    break
+                if packet.size:
+                    # Only the last packet in the order of decoding has no successor that its duration is guessed by.
+                    self.last_duration = packet.duration or 0
+                    yield packet
+        except FFmpegError:
+            self.damage = "the file cannot be read to its end"
+        yield None
+
+    def _is_past_damage(self, packet: "Packet[VideoStream]") -> bool:
+        return packet.is_corrupt or (self._break is not None and (packet.pos or 0) >= self._break)
 
     def _time(self, picture: Picture) -> int:
         time = picture.pts

@@ -9,7 +9,17 @@ _FIRST_BOXES: Final = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"p
 _STILL_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif", b"jp2 ", b"jpx ", b"jpm ", b"crx ")
 _EBML: Final = b"\x1a\x45\xdf\xa3"
 _SEGMENT: Final = b"\x18\x53\x80\x67"
+_CLUSTER: Final = b"\x1f\x43\xb6\x75"
 _DOCTYPE: Final = b"\x42\x82"
+_ELEMENT_HEAD: Final = 12  # an id of up to four bytes and a size of up to eight
+_OPENED: Final = frozenset({_SEGMENT, _CLUSTER})
+_KNOWN: Final = frozenset(
+    bytes.fromhex(name)
+    for name in [
+        *("1a45dfa3", "114d9b74", "1549a966", "1654ae6b", "1c53bb6b", "1941a469", "1043a770", "1254c367", "ec", "bf"),
+        *("e7", "a7", "ab", "a3", "a0", "af", "5854"),  # in a cluster
+    ]
+)
 
 
 def sniff_video(head: bytes) -> bool:
@@ -31,13 +41,17 @@ def container_of(head: bytes) -> str | None:
     return "mov" if brand == b"qt  " else "mp4"
 
 
-def is_cut_off(path: Path, container: str) -> bool:
-    """Tell whether a box (ISO/IEC 14496-12) or the segment (RFC 9559) states more bytes than the file has."""
+def first_break(path: Path, container: str) -> int | None:
+    """Find the byte at which the structure that a file states no longer fits its bytes; None where all of it fits.
+
+    In MP4 and MOV that is the end of the file where a box (ISO/IEC 14496-12) is longer; in Matroska the first element
+    of the segment or of a cluster (RFC 9559) that is cut off, or precedes what is none, as in an overwritten region.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         if container in ("mp4", "mov"):
-            return _boxes_end(file, size) > size
-        return _segment_end(file) > size
+            return size if _boxes_end(file, size) > size else None
+        return _element_break(file, size)
 
 
 def _matroska_kind(head: bytes) -> str | None:
@@ -65,15 +79,39 @@ def _boxes_end(file: BinaryIO, size: int) -> int:
     return at
 
 
-def _segment_end(file: BinaryIO) -> int:
-    head = file.read(HEAD_BYTES)
-    at = head.find(_SEGMENT)
-    if at < 0 or at + 5 > len(head):
-        return 0
-    at += len(_SEGMENT)
-    first = head[at]
-    width = 9 - first.bit_length()
-    length = int.from_bytes(head[at : at + width], "big") & ((1 << 7 * width) - 1)
-    if width > 8 or length == (1 << 7 * width) - 1:  # a size that was never filled in: a stream
-        return 0
-    return at + width + length
+def _element_break(file: BinaryIO, size: int) -> int | None:
+    at, sound, end, strangers = 0, 0, size, 0
+    while at < end:
+        file.seek(at)
+        head = file.read(_ELEMENT_HEAD)
+        kind, body, length = _element(head)
+        known = kind in _KNOWN or kind in _OPENED
+        strangers = 0 if known else strangers + 1
+        past = length is None or at + body + length > min(end, size)
+        if strangers > 1 or body == 0 or (past and not known):
+            return sound  # what was overwritten begins somewhere in the element before
+        if known:
+            sound = at
+        if kind == _SEGMENT and length is not None:
+            end = at + body + length
+        if kind in _OPENED:
+            at += body
+        elif length is None or past:
+            return at
+        else:
+            at += body + length
+        if at >= size:
+            break
+    return size if end > size else None
+
+
+def _element(head: bytes) -> tuple[bytes, int, int | None]:
+    """Read the id of an element, the length of its header, 0 where it is none, and its size, None where not stated."""
+    id_width = 9 - head[0].bit_length()
+    size_width = 9 - head[id_width].bit_length() if id_width <= 4 and len(head) > id_width else 9
+    body = id_width + size_width
+    if size_width > 8 or len(head) < body:
+        return b"", 0, None
+    ones = (1 << 7 * size_width) - 1
+    length = int.from_bytes(head[id_width:body], "big") & ones
+    return head[:id_width], body, None if length == ones else length

@@ -56,6 +56,7 @@ class VideoWriter:
         self._sound = self._track(sound)
         self._converter = VideoReformatter()
         self._durations: dict[int, int] = {}
+        self._last = 0
         self._end = 0.0
         self._stream: VideoStream | None = None
         self._hidden = _hidden_file(path)
@@ -79,7 +80,10 @@ class VideoWriter:
         try:
             if self._stream is None:
                 self._stream = self._added(frame.picture)
-            self._durations[picture.pts or 0] = picture.duration
+            shown = picture.pts or 0
+            if self._last in self._durations:
+                self._durations[self._last] = shown - self._last
+            self._last, self._durations[shown] = shown, picture.duration
             self._mux(self._stream.encode(picture))
         except (FFmpegError, OSError) as error:
             raise _failure(error) from error
@@ -93,6 +97,8 @@ class VideoWriter:
         """
         if self._stream is None:
             raise DamagedMedia("there is no frame to write")
+        if self._last in self._durations and self._like.last_duration:
+            self._durations[self._last] = self._like.last_duration
         try:
             self._mux(self._stream.encode(None))
             if self._sound is not None:
@@ -129,7 +135,7 @@ class VideoWriter:
             if self._like.time_base.numerator == 1:
                 options["video_track_timescale"] = str(self._like.time_base.denominator)
         target = av.open(f"file:{self._hidden.absolute()}", "w", format=_MUXERS[kind], container_options=options)
-        target.flags |= int(Flags.bitexact.value)
+        target.flags |= cast(int, Flags.bitexact.value)
         return target
 
     def _added(self, first: Picture) -> VideoStream:
