@@ -1,17 +1,24 @@
 """Covers the faces of a picture in a style."""
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from masking.face.maskers import FIGURATIVE, MASKERS
+from masking.face.maskers import FIGURATIVE, MASKERS, Masker
 from masking.face.region import Region, regions
 from masking.types import Faces, Pixels
 
 
-def cover(pixels: Pixels, faces: Faces, style: str, draws: Sequence[int]) -> tuple[Pixels, NDArray[np.bool_]]:
+def cover(
+    pixels: Pixels,
+    faces: Faces,
+    style: str,
+    draws: Sequence[int],
+    maskers: Mapping[str, Masker] = MASKERS,
+) -> tuple[Pixels, NDArray[np.bool_]]:
     """Replace the area of each face.
 
     Every patch is read from the original, and the smallest faces are masked first, so that the nearer lie in front.
@@ -19,8 +26,9 @@ def cover(pixels: Pixels, faces: Faces, style: str, draws: Sequence[int]) -> tup
     Args:
         pixels: The picture; it is not changed.
         faces: Where to mask, in pixels of the picture.
-        style: A name in `MASKERS`.
+        style: A name in ``maskers``.
         draws: A number for each face that picks its surrogate, see `draws`.
+        maskers: The styles that can be had, by name.
 
     Returns:
         The masked copy, and (h, w) bool of the pixels that a mask covers; all others are as they were.
@@ -36,7 +44,7 @@ def cover(pixels: Pixels, faces: Faces, style: str, draws: Sequence[int]) -> tup
     ordered = sorted(regions(faces, width, height, draws), key=lambda region: region.face.face_px)
     middles = []
     for region in ordered:
-        painted = MASKERS[style](pixels[region.rows, region.columns].copy(), region.face, has_alpha=has_alpha)
+        painted = maskers[style](pixels[region.rows, region.columns].copy(), region.face, has_alpha=has_alpha)
         _put(masked, region, painted, region.inside)
         touched[region.rows, region.columns] |= region.inside
         others = [other for other in ordered if other is not region and _meet(region, other)]
@@ -49,7 +57,9 @@ def cover(pixels: Pixels, faces: Faces, style: str, draws: Sequence[int]) -> tup
 
 def _put(masked: Pixels, region: Region, painted: Pixels, where: NDArray[np.bool_]) -> None:
     """Replace the pixels of a region that ``where`` (rows, columns) names."""
-    np.copyto(masked[region.rows, region.columns], painted, where=where if masked.ndim == 2 else where[..., None])
+    target = masked[region.rows, region.columns]
+    # Several times faster than numpy's copyto, whose condition has to be spread over the channels.
+    target[...] = cv2.copyTo(painted, where.view(np.uint8), target)
 
 
 def _meet(one: Region, other: Region) -> bool:

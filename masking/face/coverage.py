@@ -55,6 +55,7 @@ def between(followed: Box, end: Box, seen: Box, share: float) -> Box:
 
 def inside(box: Box, width: int, height: int) -> float:
     """Give the share of a box that lies in the picture."""
-    low, high = np.maximum(box[:2], 0), np.minimum(box[2:], (width, height))
-    area = float(np.prod(np.maximum(box[2:] - box[:2], 0)))
-    return float(np.prod(np.maximum(high - low, 0))) / area if area > 0 else 0.0
+    x1, y1, x2, y2 = box.tolist()
+    area = max(x2 - x1, 0.0) * max(y2 - y1, 0.0)
+    shown = max(min(x2, width) - max(x1, 0.0), 0.0) * max(min(y2, height) - max(y1, 0.0), 0.0)
+    return shown / area if area > 0 else 0.0

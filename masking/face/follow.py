@@ -102,7 +102,7 @@ class Follower(Generic[F]):
         if before is None or entry.change.cut:
             self._look(entry, 1.0)
         elif entry.change.jolt or entry.number - self._looked >= wait:
-            self._look(entry, scale(self._settings, self._looks, self._tracks))
+            self._look(entry, scale(self._settings, self._looks, self._tracks, max(frame.width, frame.height)))
         for track in self._tracks:
             if lost_without_reason(self._settings, track, entry.frame):
                 entry.doubts[track.number] = LOST
@@ -159,7 +159,7 @@ class Follower(Generic[F]):
         for row, track in enumerate(self._tracks):
             if row in pairs:
                 self._sight(entry, track, faces[pairs[row] : pairs[row] + 1])
-            elif scale == 1.0 or track.side >= self._settings.coarse_px:
+            elif scale == 1.0 or track.side * scale >= self._settings.least_px:
                 track.misses += 1
                 if track.number in entry.spots:
                     self._hold_on(entry, track)

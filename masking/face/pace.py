@@ -30,9 +30,12 @@ class FollowerSettings:
         stride: Frames from look to look as a rule.
         calm_stride: The same while nothing moves and the flow is sure of all faces.
         busy_stride: The same while most of the picture moves, or a face is new or was just lost.
-        coarse: Scale of the quick looks; the others see the full picture.
-        fine_every: Every so many looks see the full picture; those at a cut and at both ends always do.
-        coarse_px: While a face smaller than this is followed (shorter side, full-size pixels), all looks are full.
+        fine_px: Longest side of the picture that a close look sees; larger ones are shrunk to it.
+        coarse: Scale of the quick looks, in that of the close ones.
+        fine_every: Every so many looks are close, the others quick.
+        full_every: Every so many looks see the full picture; those at a cut and at both ends always do.
+        least_px: No look is at a scale at which a face that is followed is smaller than this (shorter side), unless it
+            sees the full picture.
         hold_seconds: How long a sure face is held that looks no longer find; an unsure one a third of it.
         steady: Mean score from which a face is sure enough for that.
         doubt_seconds: How long a face may be missing without a reason before the frame is doubted.
@@ -47,16 +50,21 @@ class FollowerSettings:
     stride: int = 5
     calm_stride: int = 8
     busy_stride: int = 4
+    fine_px: int = 1280
     coarse: float = 0.5
     fine_every: int = 2
-    coarse_px: float = 24.0
+    full_every: int = 4
+    least_px: float = 12.0
     hold_seconds: float = 1.0
     steady: float = 0.35
     doubt_seconds: float = 0.5
-    extend: int = 8
+    extend: int = 12
 
     def __post_init__(self) -> None:
-        if self.look_ahead < 0 or min(self.stride, self.calm_stride, self.busy_stride, self.fine_every) < 1:
+        if (
+            self.look_ahead < 0
+            or min(self.stride, self.calm_stride, self.busy_stride, self.fine_every, self.full_every) < 1
+        ):
             raise ValueError("look_ahead must be at least 0, and strides at least 1")
 
     @classmethod
@@ -75,10 +83,14 @@ def stride(settings: FollowerSettings, moved: Change, tracks: Sequence[Track]) -
     return settings.stride
 
 
-def scale(settings: FollowerSettings, looks: int, tracks: Sequence[Track]) -> float:
-    """Say at which scale to look after so many looks."""
-    small = any(track.sure and track.side < settings.coarse_px for track in tracks)
-    return 1.0 if small or looks % settings.fine_every == 0 else settings.coarse
+def scale(settings: FollowerSettings, looks: int, tracks: Sequence[Track], longest: int) -> float:
+    """Say at which scale to look after so many looks at a picture whose longer side is ``longest`` pixels."""
+    fine = min(1.0, settings.fine_px / longest)
+    if looks % settings.full_every == 0:
+        return 1.0
+    smallest = min((track.side for track in tracks if track.sure), default=float(longest))
+    steps = (fine,) if looks % settings.fine_every == 0 else (fine * settings.coarse, fine)
+    return next((step for step in steps if smallest * step >= settings.least_px), 1.0)
 
 
 def hold_seconds(settings: FollowerSettings, track: Track) -> float:

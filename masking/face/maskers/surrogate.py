@@ -1,6 +1,6 @@
-"""Surrogate: each head is replaced by an artificial one, in about the same pose, light and place."""
+"""Surrogate: each head is replaced by an artificial one, in about the same pose and place."""
 
-from typing import Final
+from typing import Final, TypeVar
 
 import cv2
 import numpy as np
@@ -8,23 +8,25 @@ from numpy.typing import NDArray
 
 from masking.face.region import Placed
 from masking.face.surrogates.drawn import DrawnBank
-from masking.face.surrogates.scenery import Scenery, scenery, side_light, skin_tone
+from masking.face.surrogates.scenery import Scenery, scenery, skin_tone
 from masking.face.surrogates.sprite import Bank, Look, Placing, Sprite, nearest_pose, place
 from masking.types import Pixels
 
 RING: Final = 0.04
 """Width of the ring in which a surrogate fades into the picture, in widths of the face."""
+_RING_STEPS: Final = 4
 GROUND: Final = 110.0
 """Level around a surrogate's head, the same for everybody."""
 _LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 
 Colours = NDArray[np.uint8]
+_Scalar = TypeVar("_Scalar", np.uint8, np.float32)
 
 
 class Surrogate:
     """A masker that draws from a bank.
 
-    What is painted depends on nothing behind the mask but the face's box and landmarks, two or three numbers of bins
+    What is painted depends on nothing behind the mask but the face's box and landmarks, one or two numbers of bins
     (`Look`) and two of the picture (`Scenery`): people with the same ones get the same pixels, to the bit. In a thin
     ring at the edge of the mask the surrogate fades into the nearest pixels beside it, which anybody can see.
     """
@@ -37,7 +39,7 @@ class Surrogate:
     def __call__(self, patch: Pixels, face: Placed, *, has_alpha: bool) -> Pixels:
         """Mask one patch; see `masking.face.maskers.Masker`. An alpha channel becomes opaque, and nothing fades."""
         rgb = _rgb(patch)
-        sprite = self._bank.sprite(face.draw, self.look(rgb, face), _height(face))
+        sprite = self._bank.sprite(face.draw, self.look(rgb, face))
         levels = composed(sprite, place(sprite, face), face, scenery(rgb, face))
         if not has_alpha:
             levels = _faded(levels, rgb, face)
@@ -46,7 +48,7 @@ class Surrogate:
     def look(self, rgb: NDArray[np.uint8], face: Placed) -> Look:
         """Read from the patch (h, w, 3) the only things that a surrogate keeps of the head behind it."""
         tone = skin_tone(rgb, face) if self._keep_tone else None
-        return Look(nearest_pose(self._bank, face), side_light(rgb, face), tone)
+        return Look(nearest_pose(self._bank, face), tone)
 
 
 def ring_px(face: Placed) -> float:
@@ -54,28 +56,32 @@ def ring_px(face: Placed) -> float:
     return max(RING * face.face_px, 1.0)
 
 
-def _height(face: Placed) -> float:
-    """About the height of a face, however it is turned."""
-    return float(np.hypot(*(face.box[2:] - face.box[:2])) * np.sqrt(0.5))
-
-
 def _faded(levels: Colours, rgb: NDArray[np.uint8], face: Placed) -> Colours:
-    """Fade to the mask's edge into the nearest pixels that no mask covers, never into what is under one."""
-    if not face.beside.any():
+    """Fade to the mask's edge into the nearest pixels that no mask covers, never into what is under one.
+
+    Where the ring is wide, only every so many pixels are looked at, and what lies between is interpolated.
+    """
+    height, width = face.inside.shape
+    step = max(1, int(ring_px(face) / _RING_STEPS))
+    looked_at = np.ix_(*(np.minimum(np.arange(step // 2, end + step // 2, step), end - 1) for end in (height, width)))
+    inside, beside, shown = face.inside[looked_at], face.beside[looked_at], rgb[looked_at]
+    if not beside.any():
         return levels
-    depth = cv2.distanceTransform(face.inside.astype(np.uint8), cv2.DIST_L2, 3)
+    depth = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 3)
     _, nearest = cv2.distanceTransformWithLabels(
-        (~face.beside).astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+        (~beside).astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
     )
-    rows, columns = np.nonzero(face.inside & (depth < ring_px(face)))
-    around = rgb[face.beside]
+    visible = shown[beside]
     source = np.zeros(int(nearest.max()) + 1, np.intp)
-    source[nearest[face.beside]] = np.arange(len(around))
-    share = (depth[rows, columns] / np.float32(ring_px(face)))[:, None]
-    faded = levels.copy()
-    mixed = levels[rows, columns] * share + around[source[nearest[rows, columns]]] * (1 - share)
-    faded[rows, columns] = np.round(mixed).astype(np.uint8)
-    return faded
+    source[nearest[beside]] = np.arange(len(visible))
+    share = np.minimum(depth * np.float32(step / ring_px(face)), np.float32(1))
+    share, around = _enlarged(share, step)[:height, :width], _enlarged(visible[source[nearest]], step)[:height, :width]
+    return np.asarray(cv2.blendLinear(levels, around, share, 1 - share), np.uint8)
+
+
+def _enlarged(values: NDArray[_Scalar], step: int) -> NDArray[_Scalar]:
+    size = (values.shape[1] * step, values.shape[0] * step)
+    return np.asarray(values if step == 1 else cv2.resize(values, size, interpolation=cv2.INTER_LINEAR), values.dtype)
 
 
 def composed(sprite: Sprite, placing: Placing, face: Placed, scene: Scenery) -> Colours:
@@ -113,6 +119,8 @@ def _filled(patch: Pixels, levels: Colours, has_alpha: bool) -> Pixels:
     colours = 1 if patch.ndim == 2 or patch.shape[2] < 3 else 3
     if colours == 1:
         levels = np.round(levels @ _LUMA)[..., None].astype(np.uint8)
+    if patch.shape == levels.shape and patch.dtype == levels.dtype and not has_alpha:
+        return levels
     painted = np.full((*patch.shape[:2], colours + has_alpha), most, patch.dtype)
     painted[..., :colours] = levels if most == 255 else levels.astype(np.uint16) * 257
     return painted.reshape(patch.shape)

@@ -82,7 +82,7 @@ class Averages:
 
 
 class AverageBank:
-    """A bank of averages: frontal, in one light; what else a look asks for is not kept."""
+    """A bank of averages: frontal; what else a look asks for is not kept."""
 
     def __init__(self, averages: Averages) -> None:
         """Cut the head out of each average, softly."""
@@ -99,7 +99,7 @@ class AverageBank:
         """The frontal pose alone."""
         return self._poses
 
-    def sprite(self, draw: int, look: Look, height_px: float) -> Sprite:
+    def sprite(self, draw: int, look: Look) -> Sprite:
         """Give one of the averages."""
         return self._sprites[draw % len(self._sprites)]
 

@@ -10,33 +10,30 @@ import numpy as np
 from masking.face.procedural import Capture, Identity, locate, render
 from masking.face.surrogates.sprite import Look, Points, Sprite
 
-PEOPLE: Final = 64
-YAWS: Final = (0.0, -30.0, 30.0, -55.0, 55.0)
-"""Degrees, positive to the image's right."""
-SIZES_PX: Final = (96, 224)
-"""Heights of a face that are drawn; from there they are scaled."""
-LIGHT_AZIMUTH: Final = 45.0
-_ENLARGED: Final = 1.5
+PEOPLE: Final = 32
+YAWS: Final = (0.0, -38.0, 38.0)
+"""Degrees, positive to the image's right: few, far apart, so that a head that moves a little keeps its pose."""
+SIZE_PX: Final = 160
+"""Height of a face as it is drawn; from there it is scaled, so that there is a bounded number to draw."""
 _TONES: Final = ("light", "medium", "dark")
 _SEED: Final = 20
 
 
 class DrawnBank:
-    """A bank of `PEOPLE` procedural people in five poses and three lights, drawn when first wanted."""
+    """A bank of `PEOPLE` procedural people in three poses and one light, drawn when first wanted and then kept."""
 
     @property
     def poses(self) -> Sequence[Points]:
         """Mean landmarks over some of the people."""
         return _poses()
 
-    def sprite(self, draw: int, look: Look, height_px: float) -> Sprite:
+    def sprite(self, draw: int, look: Look) -> Sprite:
         """Give one of the people, of the tone that is to be kept if one is."""
         people = _people()
         chosen = list(range(len(people)))
         if look.tone is not None:
             chosen = [index for index in chosen if people[index].tone == _TONES[look.tone]] or chosen
-        size = SIZES_PX[0] if height_px <= SIZES_PX[0] * _ENLARGED else SIZES_PX[1]
-        return _drawn(chosen[draw % len(chosen)], look.pose, look.light, size)
+        return _drawn(chosen[draw % len(chosen)], look.pose)
 
 
 @lru_cache(maxsize=1)
@@ -47,31 +44,31 @@ def _people() -> tuple[Identity, ...]:
 
 @lru_cache(maxsize=1)
 def _poses() -> tuple[Points, ...]:
-    few = range(0, PEOPLE, 16)
+    few = range(0, PEOPLE, 8)
     return tuple(
-        np.mean([locate(_people()[index], _capture(index, pose, 0), SIZES_PX[0]) for index in few], 0, dtype=np.float32)
+        np.mean([locate(_people()[index], _capture(index, pose), SIZE_PX) for index in few], 0, dtype=np.float32)
         for pose in range(len(YAWS))
     )
 
 
-@lru_cache(maxsize=160)
-def _drawn(index: int, pose: int, light: int, size_px: int) -> Sprite:
-    """Draw one person; the same person always wears the same face, in the same light."""
-    drawn = render(_people()[index], _capture(index, pose, light), size_px, clothes=False)
+@lru_cache(maxsize=PEOPLE * len(YAWS))
+def _drawn(index: int, pose: int) -> Sprite:
+    """Draw one person; the same person always wears the same face."""
+    drawn = render(_people()[index], _capture(index, pose), SIZE_PX, clothes=False)
     shown = np.round(drawn.pixels * drawn.alpha[..., None])
     pixels = np.concatenate([shown, np.round(255 * drawn.alpha)[..., None]], -1).astype(np.uint8)
     pixels.setflags(write=False)
     return Sprite(pixels, drawn.box, drawn.landmarks)
 
 
-def _capture(index: int, pose: int, light: int) -> Capture:
-    """How a person is shown: with an expression of their own, in the pose and light that are wanted."""
+def _capture(index: int, pose: int) -> Capture:
+    """How a person is shown: with an expression of their own, in the pose that is wanted, lit from the front."""
     return replace(
         Capture.draw(np.random.default_rng([_SEED, index])),
         yaw=YAWS[pose],
         pitch=0.0,
         roll=0.0,
-        light_azimuth=LIGHT_AZIMUTH * light,
+        light_azimuth=0.0,
         light_height=35.0,
         key=0.8,
         ambient=0.5,

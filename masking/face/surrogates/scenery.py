@@ -6,13 +6,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from masking.face.region import Placed, upright_turn
+from masking.face.region import Placed
 
 DARK: Final = 45.0
 """Brightness of the visible surroundings, of 255, below which a surrogate is shown darker."""
 DIMMED: Final = 0.55
-SIDE_LIGHT: Final = 1.6
-"""Ratio of the halves of a face from which its light counts as one from the side."""
 COLOURLESS: Final = 3.0
 _TONES: Final = (150.0, 95.0)
 _SAMPLES: Final = 64
@@ -37,26 +35,12 @@ class Scenery:
 
 def scenery(rgb: NDArray[np.uint8], face: Placed) -> Scenery:
     """Read the bins from a patch (h, w, 3): the light from the pixels that no mask covers."""
-    around = rgb[face.beside][:: max(1, face.inside.size // _SAMPLES**2)]
-    dark = bool(around.size) and float(around.mean()) < DARK
     step = max(1, min(face.inside.shape) // _SAMPLES)
-    colour = np.ptp(rgb[::step, ::step].astype(np.int16), axis=2).mean()
+    sampled = rgb[::step, ::step]
+    around = sampled[face.beside[::step, ::step]]
+    dark = bool(around.size) and float(around.mean()) < DARK
+    colour = np.ptp(sampled.astype(np.int16), axis=2).mean()
     return Scenery(DIMMED if dark else 1.0, bool(colour < COLOURLESS))
-
-
-def side_light(rgb: NDArray[np.uint8], face: Placed) -> int:
-    """Say from which side of the upright head the light comes: -1 left in the image, 1 right, 0 neither."""
-    rows, columns = _box(face, rgb.shape)
-    luma = rgb[rows, columns].astype(np.float32) @ _LUMA
-    x, y = _centre(face)
-    turn = upright_turn(face.box, face.landmarks) or 0.0
-    dx = np.arange(columns.start, columns.stop, columns.step)[None, :] + 0.5 - x
-    dy = np.arange(rows.start, rows.stop, rows.step)[:, None] + 0.5 - y
-    right = dx * np.cos(turn) + dy * np.sin(turn) > 0
-    if right.all() or not right.any():
-        return 0
-    ratio = (luma[right].mean() + 4) / (luma[~right].mean() + 4)
-    return int(ratio > SIDE_LIGHT) - int(ratio < 1 / SIDE_LIGHT)
 
 
 def skin_tone(rgb: NDArray[np.uint8], face: Placed) -> int:
@@ -64,11 +48,6 @@ def skin_tone(rgb: NDArray[np.uint8], face: Placed) -> int:
     rows, columns = _box(face, rgb.shape)
     luma = float(np.median(rgb[rows, columns].astype(np.float32) @ _LUMA))
     return sum(luma < limit for limit in _TONES)
-
-
-def _centre(face: Placed) -> tuple[float, float]:
-    x1, y1, x2, y2 = (float(value) for value in face.box)
-    return (x1 + x2) / 2, (y1 + y2) / 2
 
 
 def _box(face: Placed, shape: tuple[int, ...]) -> tuple[slice, slice]:

@@ -9,10 +9,15 @@ from numpy.typing import NDArray
 
 from masking.face.region import Placed, upright_turn
 
-SCALE_SLACK: Final = 1.15
+SCALE_SLACK: Final = 1.3
 """How far the landmarks may pull the size of a surrogate away from that of the box."""
 
 Points = NDArray[np.float32]
+
+_ALIGNED: Final[Points] = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32
+)
+"""Where recognisers move the landmarks of every face: the 112 px template of ArcFace (Deng et al., CVPR 2019)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,12 +41,10 @@ class Look:
 
     Attributes:
         pose: Index into the poses of the bank.
-        light: -1 where the light comes from the image's left of the upright head, 1 from the right, 0 from the front.
         tone: 0 light, 1 medium, 2 dark skin; None where the tone is not kept.
     """
 
     pose: int
-    light: int
     tone: int | None = None
 
 
@@ -52,13 +55,12 @@ class Bank(Protocol):
     def poses(self) -> Sequence[Points]:
         """Landmarks (5, 2) of a typical face in each pose that the bank has; the first pose is frontal."""
 
-    def sprite(self, draw: int, look: Look, height_px: float) -> Sprite:
+    def sprite(self, draw: int, look: Look) -> Sprite:
         """Give the surrogate that ``draw`` picks; equal arguments give equal pixels.
 
         Args:
             draw: 64-bit number.
             look: What to keep; a bank may have less, and then keeps less.
-            height_px: How high its face will be shown.
         """
 
 
@@ -90,19 +92,24 @@ def nearest_pose(bank: Bank, face: Placed) -> int:
 
 
 def place(sprite: Sprite, face: Placed) -> Placing:
-    """Lay a sprite over a face: landmarks on landmarks, at about the size of the box.
+    """Lay a sprite over a face so that aligning the one aligns the other, at about the size of the box.
 
-    Least squares (Umeyama, PAMI 13, 1991). Where the landmarks cannot be true, box on box and upright.
+    Each is aligned to the same template by least squares (Umeyama, PAMI 13, 1991), as recognisers do: whoever aligns
+    the masked face by its true landmarks finds the sprite in the same place for everybody. Laid box on box, or
+    landmarks on landmarks, it would tell how a person's landmarks lie in the box or to each other. Where the
+    landmarks cannot be true, box on box and upright.
     """
     size = float(np.hypot(*(face.box[2:] - face.box[:2])) / np.hypot(*(sprite.box[2:] - sprite.box[:2])))
     if upright_turn(face.box, face.landmarks) is None:
         middle, target = (complex(*(box[:2] + box[2:]) / 2) for box in (sprite.box, face.box))
         return Placing(complex(size), target - size * middle)
-    source, goal = _complex(sprite.landmarks), _complex(face.landmarks)
-    turn = _similarity(source, goal).turn
+    template = _complex(_ALIGNED)
+    source, goal = (_similarity(template, _complex(points)) for points in (sprite.landmarks, face.landmarks))
+    turn = goal.turn / source.turn
     scale = abs(turn)
     turn *= float(np.clip(scale, size / SCALE_SLACK, size * SCALE_SLACK)) / max(scale, 1e-6)
-    return Placing(turn, complex(goal.mean() - turn * source.mean()))
+    middles = [complex(aligned.turn * template.mean() + aligned.shift) for aligned in (source, goal)]
+    return Placing(turn, middles[1] - turn * middles[0])
 
 
 def _complex(points: Points) -> NDArray[np.complex128]:

@@ -13,7 +13,7 @@ from masking.face.region import regions
 from masking.types import Faces
 
 WIDTH, HEIGHT = 192, 128
-ALL = FollowerSettings(coarse_px=1.0)
+ALL = FollowerSettings(least_px=0.0)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def test_hairline_chin_and_ears_lie_under_the_mask_of_a_turned_head(degrees: flo
     mask = covered(region, 240, 220)
     for x, y in np.concatenate([outline, turned(HEAD, degrees) + middle]):
         assert mask[int(y), int(x)]
-    for x, y in turned(np.array([[0, -75], [0, 75], [-60, 0], [60, 0]]), degrees) + middle:
+    for x, y in turned(np.array([[0, -75], [0, 75], [-66, 0], [66, 0]]), degrees) + middle:
         assert not mask[int(y), int(x)]
 
 
