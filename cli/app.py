@@ -1,5 +1,6 @@
 """The commands of `masker`. What is heavy is imported where it is used, so that help comes at once."""
 
+import os
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -62,7 +63,7 @@ def mask(
         list[Path], typer.Argument(metavar="IN...", help="Photos, videos, folders; - for standard input.")
     ],
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--out", "-o", metavar="OUT", help="File for one input, else a folder; - for standard output."),
     ] = None,
     style: Annotated[str | None, typer.Option(help="Style of the masks; `masker styles` lists them.")] = None,
@@ -118,10 +119,11 @@ def mask(
     from cli.mask import mask_files
 
     asked = Asked(
-        sources=tuple(sources), out=out, style=style, threshold=threshold, search=search, doubt=doubt, sound=sound,
+        sources=tuple(sources), out=Path(out) if out else None,
+        style=style, threshold=threshold, search=search, doubt=doubt, sound=sound,
         regions=regions, boxes=boxes, mask=tuple(mask_boxes or ()), keep=tuple(keep_boxes or ()), report=report,
         key_file=key_file, dry_run=dry_run, force=force, skip_existing=skip_existing, as_json=as_json, quiet=quiet,
-        jobs=jobs,
+        jobs=jobs, into=bool(out) and str(out).endswith(os.sep),
     )  # fmt: skip
     raise typer.Exit(mask_files(asked))
 

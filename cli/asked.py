@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The options of ``masker mask`` as they were given; see its help."""
+    """The options of ``masker mask`` as they were given; see its help. ``into`` says that OUT was named as a folder."""
 
     sources: tuple[Path, ...]
     out: Path | None = None
@@ -27,3 +27,4 @@ class Asked:
     as_json: bool = False
     quiet: bool = False
     jobs: int = 0
+    into: bool = False

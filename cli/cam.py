@@ -124,7 +124,7 @@ def _local(live: Live) -> Iterator[Mask]:
     threshold = defaults.threshold if live.threshold is None else live.threshold
     policy = Policy(live.style or defaults.style, threshold, "fast")
     engine = start_engine(threads=cores())
-    masker = LiveMasker(policy, engine.model.detector, engine.images)
+    masker = LiveMasker(policy, engine.model.detector, engine.images, engine.model.maskers)
 
     def mask(jpeg: bytes) -> tuple[bytes, float, str]:
         answer = masker.mask(jpeg)

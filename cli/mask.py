@@ -50,7 +50,14 @@ def _plan(asked: Asked) -> Plan:
         raise UsageError("--force and --skip-existing exclude each other")
     if asked.out is None and not asked.dry_run:
         raise UsageError("say where the results go with --out (-o), or look only with --dry-run")
-    return plan(asked.sources, asked.out, dry=asked.dry_run, force=asked.force, skip_existing=asked.skip_existing)
+    return plan(
+        asked.sources,
+        asked.out,
+        into=asked.into,
+        dry=asked.dry_run,
+        force=asked.force,
+        skip_existing=asked.skip_existing,
+    )
 
 
 def _check_streams(asked: Asked) -> None:
@@ -101,16 +108,20 @@ def _run(asked: Asked, planned: Plan, reports: dict[Task, Path]) -> Exit:
     from cli.engine import cores, start_engine
     from cli.wishes import read_wishes
     from cli.work import Result, Worker
+    from masking.face.maskers import masker_of
 
     wishes = read_wishes(asked, planned)
     jobs = min(asked.jobs or min(cores(), MOST_JOBS), max(1, len(planned.tasks)))
-    teller = Teller(len(planned.tasks), as_json=asked.as_json, quiet=asked.quiet)
+    files = len(planned.tasks) + len(planned.kept) + len(planned.closed)
+    teller = Teller(files, as_json=asked.as_json, quiet=asked.quiet)
     states = _tell_passed(planned, teller)
     if not planned.tasks:
         return exit_code(states)
     stop = threading.Event()
+    engine = start_engine(threads=max(1, cores() // jobs))
+    masker_of(wishes.photos.style, engine.model.maskers)
     worker = Worker(
-        engine=start_engine(threads=max(1, cores() // jobs)),
+        engine=engine,
         wishes=wishes,
         force=asked.force,
         dry=asked.dry_run,

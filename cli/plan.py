@@ -62,6 +62,7 @@ def plan(
     sources: Sequence[Path],
     out: Path | None,
     *,
+    into: bool = False,
     dry: bool = False,
     force: bool = False,
     skip_existing: bool = False,
@@ -74,6 +75,7 @@ def plan(
     Args:
         sources: Files and folders; `STREAM` alone for standard input.
         out: File or folder for the results, which is passed over where it lies in an input; None if there is none.
+        into: OUT is a folder, whether it is there yet or not.
         dry: Nothing is to be written.
         force: Existing outputs may be replaced.
         skip_existing: Existing outputs are left, and their inputs not worked on.
@@ -89,7 +91,7 @@ def plan(
     single = len(sources) == 1 and sources[0].is_file()
     if out is not None and not single and out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file, and a folder is needed for the results of more than one file")
-    into = out is not None and (not single or out.is_dir() or str(out).endswith(os.sep))
+    into = out is not None and (into or not single or out.is_dir())
     found, walked = _find(sources, out if into else None)
     if dry:
         out = None

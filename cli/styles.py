@@ -9,5 +9,6 @@ STYLES: Mapping[str, str] = MappingProxyType(
         "pixelate": "A coarse mosaic. Softer to look at; the rough shades of the face are left.",
         "blur": "A strong blur. Softer still; do not use it where somebody might try to recognise the person.",
         "surrogate": "An artificial face, drawn at random with a secret key; it keeps coarse steps of pose and light.",
+        "averages": "The mean face of at least 20 people, drawn likewise; where the model was trained with so many.",
     }
 )

@@ -89,7 +89,7 @@ class Worker:
             faces = of_faces(found.faces)
             if self.dry:
                 return Result(task, Outcome(str(task.source), State.FOUND, None, kind, len(found.faces)), None, faces)
-        masked = mask_image(data, policy, engine.model.detector, engine.images, watch)
+        masked = mask_image(data, policy, engine.model.detector, engine.images, watch, engine.model.maskers)
         watch.started("write")
         if task.target == STREAM:
             sys.stdout.buffer.write(masked.data)
@@ -110,7 +110,8 @@ class Worker:
             tracks = {row.track for row in faces.rows} if faces else set()
             return Result(task, Outcome(str(task.source), State.FOUND, None, kind, len(tracks)), None, faces)
         task.target.parent.mkdir(parents=True, exist_ok=True)
-        report = mask_video(task.source, task.target, policy, engine.model.detector, engine.videos, watch)
+        model = engine.model
+        report = mask_video(task.source, task.target, policy, model.detector, engine.videos, watch, model.maskers)
         open_up(task.target)
         return self._masked(task, report, faces)
 
@@ -127,6 +128,9 @@ class Worker:
         return Result(task, outcome, report, faces)
 
     def _failure(self, task: Task, state: State, text: str) -> Outcome:
+        if task.target is not None and task.target != STREAM and task.target.exists():
+            # With --force somebody could take the file of an earlier run for the result of this one.
+            text = f"{text} ({task.target} is of an earlier run)"
         return Outcome(str(task.source), state, error=text)
 
 

@@ -1,6 +1,7 @@
 """Live masking: one JPEG frame in, one masked JPEG frame out; whatever fails, the answer is a black frame."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,9 +13,11 @@ from masking.errors import MaskingError, UnsupportedMedia
 from masking.face.cover import cover, draws
 from masking.face.detectors import Detector
 from masking.face.follow import Follower, FollowerSettings
+from masking.face.maskers import MASKERS, Masker, masker_of
 from masking.media.array_frame import ArrayFrame
 from masking.media.image import decode
-from masking.media.probe import ImageKind, ImageLimits, probe
+from masking.media.jpeg import MAGIC
+from masking.media.probe import ImageLimits, probe
 from masking.policy import Policy
 from masking.video import looking
 
@@ -47,10 +50,18 @@ class LiveMasker:
         policy: What is wished; ``search`` decides how hard each looked-at frame is searched.
         detector: Finds the faces.
         limits: Largest frame that is taken.
+        maskers: The styles that can be had, by name.
+
+    Raises:
+        PolicyError: The style is not among the maskers.
     """
 
-    def __init__(self, policy: Policy, detector: Detector, limits: ImageLimits) -> None:
+    def __init__(
+        self, policy: Policy, detector: Detector, limits: ImageLimits, maskers: Mapping[str, Masker] = MASKERS
+    ) -> None:
+        masker_of(policy.style, maskers)
         self._policy = policy
+        self._maskers = maskers
         self._detector = detector
         self._limits = limits
         self._size = FALLBACK_SIZE
@@ -81,9 +92,9 @@ class LiveMasker:
         return encoded(np.zeros((height, width, 3), np.uint8))
 
     def _decode(self, jpeg: bytes) -> NDArray[np.uint8]:
-        probed = probe(jpeg, self._limits)
-        if probed.kind is not ImageKind.JPEG:
+        if not jpeg.startswith(MAGIC):
             raise UnsupportedMedia("a live frame must be a JPEG")
+        probed = probe(jpeg, self._limits)
         shown = np.asarray(decode(jpeg, probed).pixels, np.uint8)
         pixels = np.repeat(shown[..., None], 3, axis=2) if shown.ndim == 2 else shown
         size = (pixels.shape[1], pixels.shape[0])
@@ -98,7 +109,8 @@ class LiveMasker:
         if covered.doubt:
             return np.zeros_like(pixels), 0, covered.doubt
         faces = covered.faces
-        masked, _ = cover(pixels, faces, self._policy.style, draws(self._policy.key, covered.tracks))
+        numbers = draws(self._policy.key, covered.tracks)
+        masked, _ = cover(pixels, faces, self._policy.style, numbers, self._maskers)
         return np.asarray(masked, np.uint8), len(faces), ""
 
     def _new_follower(self) -> Follower[ArrayFrame]:

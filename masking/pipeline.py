@@ -7,11 +7,13 @@ same to a moving picture.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from masking.face import tiles
 from masking.face.cover import cover, draws
 from masking.face.detectors import Detector
+from masking.face.maskers import MASKERS, Masker, masker_of
 from masking.face.search import search
 from masking.media.image import Still, decode, encode_with_notes, views
 from masking.media.probe import ImageLimits, probe
@@ -40,7 +42,12 @@ class Detected:
 
 
 def mask_image(
-    data: bytes, policy: Policy, detector: Detector, limits: ImageLimits, observer: Observer | None = None
+    data: bytes,
+    policy: Policy,
+    detector: Detector,
+    limits: ImageLimits,
+    observer: Observer | None = None,
+    maskers: Mapping[str, Masker] = MASKERS,
 ) -> Masked:
     """Mask every face of a picture.
 
@@ -50,20 +57,23 @@ def mask_image(
         detector: Finds the faces.
         limits: Largest input that is taken.
         observer: Told of every stage; an error that it raises ends the work.
+        maskers: The styles that can be had, by name.
 
     Returns:
         A file of the same kind and size without metadata, with its report.
 
     Raises:
+        PolicyError: The style is not among the maskers.
         MediaError: The input's fault; see `masking.errors` for which.
         ModelError: The detector failed.
     """
+    masker_of(policy.style, maskers)
     observer = observer or Silent()
     still, media_type = _read(data, limits, observer)
     with observed(observer, "detect"):
         faces = find_faces(still, detector, policy)
     with observed(observer, "mask"):
-        pixels, touched = cover(still.pixels, faces, policy.style, draws(policy.key, range(len(faces))))
+        pixels, touched = cover(still.pixels, faces, policy.style, draws(policy.key, range(len(faces))), maskers)
     with observed(observer, "encode"):
         encoded, encoding_notes = encode_with_notes(still, pixels, touched)
     height, width = pixels.shape[:2]

@@ -8,7 +8,7 @@ from math import isfinite
 from typing import Final
 
 from masking.errors import PolicyError
-from masking.face.maskers import MASKERS
+from masking.face.maskers import STYLES
 from masking.face.search import EFFORTS
 from masking.selection import Selection
 
@@ -23,7 +23,7 @@ class Policy:
     """How to mask faces.
 
     Attributes:
-        style: A name in `MASKERS`.
+        style: A name in `STYLES`; ``averages`` only where the model has them.
         threshold: Detector score in [0.01, 0.99] from which a face is masked; lower masks more.
         search: A name in `EFFORTS`: ``thorough`` looks in many ways, ``fast`` costs a quarter of it.
         selection: Regions that a person wants masked in addition, or kept.
@@ -41,7 +41,7 @@ class Policy:
     key: bytes = field(default_factory=lambda: secrets.token_bytes(KEY_BYTES), repr=False)
 
     def __post_init__(self) -> None:
-        _known("style", self.style, MASKERS)
+        _known("style", self.style, STYLES)
         _known("search", self.search, EFFORTS)
         check_threshold(self.threshold)
 

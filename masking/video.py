@@ -7,7 +7,7 @@ go through them in order. The file appears under its name only when all of it is
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -19,9 +19,10 @@ from masking.evaluation.detection import iou_matrix
 from masking.face.cover import draws
 from masking.face.detectors import Detector
 from masking.face.follow import Covered, Follower, FollowerSettings
-from masking.face.maskers import MASKERS
-from masking.face.region import regions
+from masking.face.maskers import MASKERS, Masker, masker_of
+from masking.face.region import Region, regions
 from masking.face.search import search
+from masking.face.tiles import detect
 from masking.media.frame import Frame
 from masking.media.video import VideoFrame, VideoLimits, VideoProbe, VideoWriter, open_video, probe_video
 from masking.policy import VideoPolicy
@@ -59,6 +60,7 @@ def mask_video(
     detector: Detector,
     limits: VideoLimits,
     observer: VideoObserver | None = None,
+    maskers: Mapping[str, Masker] = MASKERS,
 ) -> MaskReport:
     """Mask every face of a video.
 
@@ -70,24 +72,27 @@ def mask_video(
         detector: Finds the faces.
         limits: Largest input that is taken.
         observer: Told of every frame.
+        maskers: The styles that can be had, by name.
 
     Raises:
+        PolicyError: The style is not among the maskers.
         MediaError: The input's fault; see `masking.errors` for which.
         ModelError: The detector failed.
         StorageError: The target cannot be written.
         Withheld: Frames are in doubt and the policy is to give nothing then.
     """
+    masker = masker_of(policy.style, maskers)
     observer = observer or Unobserved()
     probe = probe_video(source, limits)
     timeline = Timeline()
     with open_video(source, probe) as reader, VideoWriter(target, reader, sound=policy.sound) as writer:
         with ahead(reader, DEPTH) as read, ahead(_followed(read, policy, detector), DEPTH) as stream:
             for covered in stream:
-                _paint(covered, policy, timeline)
+                _paint(covered, policy, masker, timeline)
                 writer.write(covered.frame)
                 observer.progress(timeline.frames, probe.frames)
         if timeline.doubts and policy.doubt == "withhold":
-            raise Withheld(f"{len(timeline.doubts)} stretches of the video are in doubt")
+            raise Withheld(f"stretches of the video that are in doubt: {len(timeline.doubts)}")
         writer.commit()
     return _report(source, target, policy, probe, timeline, (*reader.notes, *writer.notes), reader.damage)
 
@@ -114,11 +119,18 @@ def detect_video(
 
 
 def looking(detector: Detector, effort: str) -> Callable[[Frame, float, float], Faces]:
-    """Return what looks at a frame for a `Follower`: at a scale, from a score on, in pixels of the full frame."""
+    """Return what looks at a frame for a `Follower`: at a scale, from a score on, in pixels of the full frame.
+
+    Args:
+        detector: Finds the faces.
+        effort: ``fast`` sees a frame once: the frames around it are seen at another scale, and what they find is
+            carried into it. Any other is the effort of a `search`.
+    """
 
     def look(frame: Frame, scale: float, threshold: float) -> Faces:
         pixels = frame.rgb(scale)
-        found = search(pixels, detector, threshold, effort)
+        once = effort == "fast"
+        found = detect(pixels, detector, threshold) if once else search(pixels, detector, threshold, effort)
         by = np.array([frame.width / pixels.shape[1], frame.height / pixels.shape[0]], np.float32)
         return Faces(found.boxes * np.tile(by, 2), found.scores, found.landmarks * by)
 
@@ -132,7 +144,7 @@ def _followed(frames: Iterable[VideoFrame], policy: VideoPolicy, detector: Detec
     yield from follower.finish()
 
 
-def _paint(covered: Covered[VideoFrame], policy: VideoPolicy, timeline: Timeline) -> None:
+def _paint(covered: Covered[VideoFrame], policy: VideoPolicy, masker: Masker, timeline: Timeline) -> None:
     """Mask one frame in place; every style reads its patches before any of them is painted over."""
     frame = covered.frame
     faces, tracks, how = _selected(covered, policy.selection)
@@ -143,14 +155,26 @@ def _paint(covered: Covered[VideoFrame], policy: VideoPolicy, timeline: Timeline
         return
     places = list(regions(faces, frame.width, frame.height, draws(policy.key, tracks)))
     if policy.style == "solid":
-        for region in places:
-            frame.fill(region.rows, region.columns, region.inside)
+        _blacken(frame, places)
         return
-    masker = MASKERS[policy.style]
     for region in sorted(places, key=lambda region: region.face.face_px):
         patch = frame.patch(region.rows, region.columns)
         painted = masker(patch, region.face, has_alpha=False)
         frame.put(region.rows, region.columns, np.asarray(painted, np.uint8), region.inside)
+
+
+def _blacken(frame: VideoFrame, places: Sequence[Region]) -> None:
+    """Make all areas black in one go: their masks overlap, and one large piece costs less than many small ones."""
+    if not places:
+        return
+    rows = slice(min(place.rows.start for place in places), max(place.rows.stop for place in places))
+    columns = slice(min(place.columns.start for place in places), max(place.columns.stop for place in places))
+    inside = np.zeros((rows.stop - rows.start, columns.stop - columns.start), bool)
+    for place in places:
+        top, left = place.rows.start - rows.start, place.columns.start - columns.start
+        height, width = place.inside.shape
+        inside[top : top + height, left : left + width] |= place.inside
+    frame.fill(rows, columns, inside)
 
 
 def _selected(covered: Covered[VideoFrame], selection: Selection) -> tuple[Faces, tuple[int, ...], tuple[str, ...]]:

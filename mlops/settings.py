@@ -129,7 +129,7 @@ class MaskingSettings(Section):
     threshold: Annotated[float, Field(ge=0.01, le=0.99)]
     """Score from which a detection is masked, in [0.01, 0.99]; lower masks more."""
     search: Literal["thorough", "fast"]
-    """How hard faces are looked for in pictures; videos and live streams are always searched fast, frame by frame."""
+    """How hard faces are looked for in pictures; in videos and live streams it is ``fast`` unless a request asks."""
 
 
 class ServingSettings(Section):
@@ -222,6 +222,8 @@ class JobSettings(Section):
     """Jobs that may wait; one more is refused."""
     lease_seconds: Annotated[float, Field(ge=1)]
     """Silence after which a running job's worker counts as lost, and the job is started again."""
+    stall_seconds: PositiveFloat
+    """Silence of the work itself, frame by frame, after which its process is ended, and the job is started again."""
     sweep_seconds: PositiveFloat
     """Seconds between two looks for lost jobs and for media whose time is over."""
     result_seconds: PositiveInt

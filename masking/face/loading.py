@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from masking.errors import ModelError
 from masking.face.detectors import DETECTORS, Detector
 from masking.face.detectors.centerface import Session
+from masking.face.maskers import MASKERS, Masker, maskers_with
 from masking.onnx import open_session
 
 PICTURE = "picture"
@@ -47,6 +48,10 @@ class ModelFiles(Protocol):
         """NumPy archive with a picture and what each graph says of it."""
 
     @property
+    def averages(self) -> Path | None:
+        """File of averages of people for the style of this name, if there is one."""
+
+    @property
     def digest(self) -> str:
         """Digest over all files."""
 
@@ -62,6 +67,7 @@ class LoadedModel:
         detector: Finds faces with it.
         bundle: Digest of its files.
         refused: What was wrong with the graphs that did not pass, by precision.
+        maskers: The styles that can be had with it, by name.
     """
 
     name: str
@@ -70,6 +76,7 @@ class LoadedModel:
     detector: Detector
     bundle: str
     refused: Mapping[str, str] = field(default_factory=dict)
+    maskers: Mapping[str, Masker] = field(default_factory=lambda: MASKERS)
 
 
 def load_model(files: ModelFiles, threads: int = 1) -> LoadedModel:
@@ -80,7 +87,7 @@ def load_model(files: ModelFiles, threads: int = 1) -> LoadedModel:
         threads: Threads within one inference.
 
     Raises:
-        ModelError: No graph gives its golden outputs on this machine.
+        ModelError: No graph gives its golden outputs on this machine, or the averages of people cannot be used.
     """
     if files.architecture not in DETECTORS:
         raise ModelError(f"architecture {files.architecture!r} is unknown here")
@@ -103,7 +110,8 @@ def load_model(files: ModelFiles, threads: int = 1) -> LoadedModel:
         raise ModelError(f"no graph of version {files.version} gives its golden outputs on this machine")
     best = min(seconds, key=lambda precision: seconds[precision])
     detector = DETECTORS[files.architecture](sessions[best])
-    return LoadedModel(files.name, files.version, best, detector, files.digest, refused)
+    maskers = maskers_with(files.averages)
+    return LoadedModel(files.name, files.version, best, detector, files.digest, refused, maskers)
 
 
 def golden_fault(outputs: Sequence[Array], golden: Mapping[str, Array], precision: str) -> str | None:

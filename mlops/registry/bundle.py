@@ -37,6 +37,7 @@ class Bundle:
         architecture: Which code reads the graphs' outputs.
         graphs: File of the ONNX graph of each precision.
         golden: File (npz) with an input and the outputs that each graph must give for it.
+        averages: File (npz) of the averages of people that the style `averages` paints; None where none were made.
     """
 
     folder: Path
@@ -46,17 +47,27 @@ class Bundle:
     architecture: str
     graphs: Mapping[str, Path]
     golden: Path
+    averages: Path | None = None
 
 
-def write_manifest(folder: Path, name: str, architecture: str, graphs: Mapping[str, str], golden: str) -> str:
+def write_manifest(
+    folder: Path,
+    name: str,
+    architecture: str,
+    graphs: Mapping[str, str],
+    golden: str,
+    averages: str | None = None,
+) -> str:
     """Write the manifest over files that lie in the folder already; returns its digest."""
-    files = {file: _digest(folder / file) for file in sorted({*graphs.values(), golden})}
+    extra = {} if averages is None else {"averages": averages}
+    files = {file: _digest(folder / file) for file in sorted({*graphs.values(), golden, *extra.values()})}
     manifest = {
         "schema": SCHEMA,
         "name": name,
         "architecture": architecture,
         "graphs": dict(sorted(graphs.items())),
         "golden": golden,
+        **extra,
         "files": files,
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
@@ -86,14 +97,16 @@ def open_bundle(folder: Path, version: str, digest: str | None = None) -> Bundle
                 raise BundleError(f"{file!r} is no plain file name")
             if _digest(folder / file) != expected:
                 raise BundleError(f"{file} of version {version} is not the file that was registered")
-        listed = {*manifest["graphs"].values(), manifest["golden"]}
+        extra = {"averages": manifest["averages"]} if "averages" in manifest else {}
+        listed = {*manifest["graphs"].values(), manifest["golden"], *extra.values()}
         if not listed <= manifest["files"].keys():
             raise BundleError(
                 f"the manifest of version {version} has no digest for {listed - manifest['files'].keys()}"
             )
         graphs = {precision: folder / file for precision, file in manifest["graphs"].items()}
         golden = folder / manifest["golden"]
-        return Bundle(folder, manifest["name"], version, found, manifest["architecture"], graphs, golden)
+        averages = folder / extra["averages"] if extra else None
+        return Bundle(folder, manifest["name"], version, found, manifest["architecture"], graphs, golden, averages)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"the bundle of version {version} cannot be read: {error}") from error
 

@@ -1,4 +1,7 @@
-"""The release gate: figures and rules in, verdict out. A figure that is missing or no number fails its rule."""
+"""The release gate: figures and rules in, verdict out. A figure that is missing or no number fails its rule.
+
+Only a rule that says so passes over a figure that is missing: it is about what not every candidate has.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +17,7 @@ class Rule:
             that fits is held to the bound, so that a good mean cannot hide a bad one.
         at_least: Lowest value that passes; None for no such bound.
         at_most: Highest value that passes; None for no such bound.
+        if_measured: Whether a figure that is not there at all breaks nothing; one that is no number still does.
 
     Raises:
         ValueError: The rule bounds nothing, so that it could not fail.
@@ -22,6 +26,7 @@ class Rule:
     metric: str
     at_least: float | None = None
     at_most: float | None = None
+    if_measured: bool = False
 
     def __post_init__(self) -> None:
         if self.at_least is None and self.at_most is None:
@@ -41,10 +46,7 @@ def decide(figures: Mapping[str, float], rules: Sequence[Rule]) -> Verdict:
     if not rules:
         return Verdict(False, ("the gate has no rules",))
     reasons = tuple(
-        reason
-        for rule in rules
-        for metric in _named(figures, rule.metric)
-        if (reason := _broken(figures, metric, rule))
+        reason for rule in rules for metric in _named(figures, rule) if (reason := _broken(figures, metric, rule))
     )
     return Verdict(not reasons, reasons)
 
@@ -60,10 +62,11 @@ def flatten(figures: Mapping[str, object], prefix: str = "") -> dict[str, float]
     return flat
 
 
-def _named(figures: Mapping[str, float], pattern: str) -> list[str]:
+def _named(figures: Mapping[str, float], rule: Rule) -> list[str]:
     """Give the figures that a rule is about; where none fits, the rule's own name, which was then not measured."""
-    parts = pattern.split(".")
-    return [name for name in figures if _fits(name.split("."), parts)] or [pattern]
+    parts = rule.metric.split(".")
+    fitting = [name for name in figures if _fits(name.split("."), parts)]
+    return fitting or ([] if rule.if_measured else [rule.metric])
 
 
 def _fits(name: Sequence[str], pattern: Sequence[str]) -> bool:

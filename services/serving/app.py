@@ -10,7 +10,7 @@ import cv2
 from fastapi import APIRouter, FastAPI
 
 from masking.face.loading import LoadedModel, load_model
-from masking.face.maskers import MASKERS
+from masking.face.maskers import STYLES
 from masking.media.probe import ImageLimits
 from masking.media.video import probe_video
 from mlops.cache import AnswerCache
@@ -47,8 +47,8 @@ def serving_part(settings: Settings, metrics: Metrics, source: Source | None = N
     Raises:
         InvalidSettings: the default style is none, or the cache's secret, Redis' URL or the database cannot be used.
     """
-    if settings.masking.style not in MASKERS:
-        raise InvalidSettings(f"masking.style: the styles are {', '.join(MASKERS)}")
+    if settings.masking.style not in STYLES:
+        raise InvalidSettings(f"masking.style: the styles are {', '.join(STYLES)}")
     serving = settings.serving
     pool = ModelPool(metrics)
     admission = Admission(

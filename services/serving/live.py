@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, WebSocket
-from starlette.websockets import WebSocketDisconnect
+from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from masking.errors import PolicyError
+from masking.face.maskers import masker_of
 from masking.live import LiveAnswer, LiveMasker
 from masking.media.probe import ImageLimits
 from masking.policy import Policy
@@ -37,14 +38,18 @@ class LiveSessions:
         self._running = 0
 
     async def serve(self, socket: WebSocket, policy: Policy) -> None:
-        """Accept a stream and mask its frames until either side leaves."""
+        """Accept a stream and mask its frames until either side leaves.
+
+        Raises:
+            PolicyError: The model, or one that took over, does not have the style.
+        """
         try:
-            self._pool.current()
+            masker_of(policy.style, self._pool.current().maskers)
         except NotReady as error:
-            await socket.close(TRY_AGAIN_LATER, str(error))
+            await _refuse(socket, TRY_AGAIN_LATER, str(error))
             return
         if self._running >= self._settings.sessions:
-            await socket.close(TRY_AGAIN_LATER, "as many streams as are allowed are being masked; come back later")
+            await _refuse(socket, TRY_AGAIN_LATER, "as many streams as are allowed are being masked; come back later")
             return
         self._running += 1
         self._metrics.live_sessions.set(self._running)
@@ -66,7 +71,7 @@ class LiveSessions:
             if masker is None or model is not self._pool.current():
                 # A new champion takes over between two frames, with a fresh look at the stream.
                 model = self._pool.current()
-                masker = LiveMasker(policy, model.detector, self._limits)
+                masker = LiveMasker(policy, model.detector, self._limits, model.maskers)
             work = asyncio.get_running_loop().run_in_executor(executor, masker.mask, frame)
             done, _ = await asyncio.wait({work}, timeout=self._settings.frame_seconds)
             late = 1000 * self._settings.frame_seconds
@@ -91,6 +96,13 @@ class LiveSessions:
         return message.get("bytes") or (message.get("text") or "").encode()
 
 
+async def _refuse(socket: WebSocket, code: int, reason: str) -> None:
+    """Say why there is no stream; before a socket is accepted nobody would be told code and reason."""
+    if socket.application_state is WebSocketState.CONNECTING:
+        await socket.accept()
+    await socket.close(code, reason)
+
+
 def live_router(sessions: LiveSessions, defaults: MaskingSettings) -> APIRouter:
     """Return the route of live masking."""
     router = APIRouter(prefix="/v1", tags=["masking"])
@@ -107,13 +119,15 @@ def live_router(sessions: LiveSessions, defaults: MaskingSettings) -> APIRouter:
         try:
             policy = Policy(style, threshold, search)
         except PolicyError as error:
-            await socket.close(POLICY_VIOLATION, str(error))
+            await _refuse(socket, POLICY_VIOLATION, str(error))
             return
         if strange:
-            await socket.close(POLICY_VIOLATION, "the parameters are: style, threshold, search")
+            await _refuse(socket, POLICY_VIOLATION, "the parameters are: style, threshold, search")
             return
         try:
             await sessions.serve(socket, policy)
+        except PolicyError as error:
+            await _refuse(socket, POLICY_VIOLATION, str(error))
         except WebSocketDisconnect:
             return
 

@@ -100,7 +100,8 @@ class DataPlane:
         limits = self._image_limits()
 
         def work(watch: StageWatch) -> Answer:
-            return Answer.of(mask_image(data, policy, watched(model.detector, watch), limits, watch), model)
+            masked = mask_image(data, policy, watched(model.detector, watch), limits, watch, model.maskers)
+            return Answer.of(masked, model)
 
         return await self.admission.run(work, await _units(data, limits, policy), request)
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from masking.errors import DamagedMedia, EmptyMedia, MediaTooLarge, PolicyError, UnsupportedMedia
+from masking.face.maskers import masker_of
 from masking.policy import DOUBTS, SOUNDS, VideoPolicy
 from mlops.jobs.spool import new_identity
 from mlops.jobs.table import Job
@@ -116,8 +117,8 @@ def video_router(
         mask: Mask = [],  # noqa: B006
     ) -> JobView:
         """Take a video and mask every face of it; the answer is the job that does it."""
-        pool.current()
         policy = VideoPolicy(style, threshold, search, selection_of(keep, mask), doubt=doubt, sound=voice)
+        masker_of(style, pool.current().maskers)
         job = await _taken(request, desk, probe, limits, policy)
         response.headers.update({"Location": address(job), "Cache-Control": "no-store"})
         return JobView.of(job)

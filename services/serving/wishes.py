@@ -7,7 +7,7 @@ from typing import Annotated, Final, TypeVar
 from fastapi import Query
 
 from masking.errors import PolicyError
-from masking.face.maskers import MASKERS
+from masking.face.maskers import STYLES
 from masking.face.search import EFFORTS
 from masking.policy import HIGHEST_THRESHOLD, LOWEST_THRESHOLD, Policy
 from masking.selection import Listed, Selection
@@ -16,7 +16,13 @@ P = TypeVar("P", bound=Policy)
 MANY: Final = ("keep", "mask")
 """Parameters that may be given more than once."""
 
-Style = Annotated[str, Query(description="How faces are covered.", json_schema_extra={"enum": sorted(MASKERS)})]
+Style = Annotated[
+    str,
+    Query(
+        description="How faces are covered; averages only where the model was trained with people enough.",
+        json_schema_extra={"enum": sorted(STYLES)},
+    ),
+]
 Threshold = Annotated[
     float,
     Query(

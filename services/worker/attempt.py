@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -24,21 +25,28 @@ class Attempt:
     """An observer of the work that keeps the claim on its job.
 
     The table is written by a thread of its own, every `BEAT_SECONDS`: the work never waits for it, and is known to be
-    alive even within a long step.
+    alive even within a long step, as long as it is not a step without an end.
 
     Args:
         store: Where the job is.
         claim: The right to do it.
         stopping: Set when the worker stops.
+        stall_seconds: Silence of the work after which it counts as hung: the claim is no longer kept, and ``hung`` set.
+        hung: Set when the work hangs, for whoever can end it.
     """
 
-    def __init__(self, store: JobStore, claim: Claim, stopping: threading.Event) -> None:
+    def __init__(
+        self, store: JobStore, claim: Claim, stopping: threading.Event, stall_seconds: float, hung: threading.Event
+    ) -> None:
         self._store = store
         self._claim = claim
         self._stopping = stopping
         self._gone = threading.Event()
         self._ended = threading.Event()
         self._progress = 0.0
+        self._stall_seconds = stall_seconds
+        self._hung = hung
+        self._heard = time.monotonic()
 
     @property
     def is_gone(self) -> bool:
@@ -52,6 +60,7 @@ class Attempt:
 
     def check(self) -> None:
         """Raise AttemptOver if the work is to end."""
+        self._heard = time.monotonic()
         if self.is_over:
             raise AttemptOver
 
@@ -82,6 +91,10 @@ class Attempt:
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
+            if time.monotonic() - self._heard > self._stall_seconds:
+                log.error("a job hangs", extra={"job": self._claim.job.identity})
+                self._hung.set()
+                return
             try:
                 if not self._store.beat(self._claim, self._progress):
                     self._gone.set()

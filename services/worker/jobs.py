@@ -14,7 +14,7 @@ from mlops.layers import InvalidSettings
 from mlops.logging import configure_logging
 from mlops.settings import load_settings
 from services.worker.kinds import kinds
-from services.worker.loop import do_jobs
+from services.worker.loop import WorkerHung, do_jobs
 
 
 def main() -> None:
@@ -40,7 +40,11 @@ def main() -> None:
         signal.signal(number, stop)
     if hasattr(os, "nice"):
         os.nice(settings.jobs.niceness)
-    do_jobs(settings, stopping, kinds(settings), lambda: parent is None or os.getppid() == parent)
+    try:
+        do_jobs(settings, stopping, kinds(settings), lambda: parent is None or os.getppid() == parent)
+    except WorkerHung:
+        # The thread that hangs would keep an orderly exit waiting. Whoever started this process starts another.
+        os._exit(os.EX_TEMPFAIL)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,10 @@ def kinds(settings: Settings) -> Mapping[str, Work]:
 
     def masked_video(task: Task) -> Outcome:
         model = champion.model()
-        report = mask_video(task.source, task.target, policy_of(task.options), model.detector, limits, task.observer)
+        policy = policy_of(task.options)
+        report = mask_video(
+            task.source, task.target, policy, model.detector, limits, task.observer, maskers=model.maskers
+        )
         return Outcome(report.by(model).as_dict(), report.kind, report.needs_review)
 
     return {MASK_VIDEO: masked_video}

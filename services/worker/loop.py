@@ -21,6 +21,10 @@ ORPHAN_SECONDS: Final = 300.0
 log = logging.getLogger(__name__)
 
 
+class WorkerHung(Exception):
+    """A job does not come back: the process has to end, so that another can give its claim to the next."""
+
+
 def do_jobs(
     settings: Settings, stopping: threading.Event, works: Mapping[str, Work], alive: Callable[[], bool] = lambda: True
 ) -> None:
@@ -31,15 +35,26 @@ def do_jobs(
         stopping: Ends it, and the work that runs at its next frame.
         works: What is done for each kind of job.
         alive: Asked every half second.
+
+    Raises:
+        WorkerHung: A job was silent for too long.
     """
     store = JobStore(Database(settings.database, TABLES), settings.jobs.result_seconds)
-    runner = Runner(works, store, Spool(settings.jobs.spool_path, settings.jobs.reserve_bytes), stopping)
+    runner = Runner(
+        works,
+        store,
+        Spool(settings.jobs.spool_path, settings.jobs.reserve_bytes),
+        stopping,
+        settings.jobs.stall_seconds,
+    )
     queue = JobQueue(settings.jobs, runner.run)
     consumer = queue.consumer(settings.jobs.workers)
     consumer.start()
     try:
         wait_seconds = 0.0
         while alive():
+            if runner.hung.is_set():
+                raise WorkerHung
             if wait_seconds <= 0:
                 sweep(runner, queue, settings)
                 consumer.check_worker_health()

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,12 +63,16 @@ class Runner:
         store: The table of jobs.
         spool: Their media.
         stopping: Set when the worker stops: work ends at its next frame, and its job waits again.
+        stall_seconds: Silence after which a job counts as hung.
+        hung: Set when one does; no thread can be ended from outside, so the process has to.
     """
 
     kinds: Mapping[str, Work]
     store: JobStore
     spool: Spool
     stopping: threading.Event
+    stall_seconds: float
+    hung: threading.Event = field(default_factory=threading.Event)
 
     def run(self, identity: str) -> None:
         """Do a job if it waits; nothing is raised."""
@@ -94,7 +98,7 @@ class Runner:
     def _attempt(self, claim: Claim) -> None:
         identity = claim.job.identity
         self.spool.keep_only(identity, INPUT)
-        attempt = Attempt(self.store, claim, self.stopping)
+        attempt = Attempt(self.store, claim, self.stopping, self.stall_seconds, self.hung)
         with attempt.kept():
             try:
                 ending = self._done(claim, attempt)

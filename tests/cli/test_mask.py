@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from typer.testing import Result
 
-from masking.face.maskers import MASKERS
+from masking.face.maskers import STYLES
+from mlops.registry.bundle import install, open_bundle
 
 Run = Callable[..., Result]
 
@@ -168,6 +169,27 @@ def test_the_same_key_draws_the_same_surrogates(masker: Run, photo: bytes, tmp_p
     assert b != d
 
 
+def test_averages_of_people_are_a_style_where_the_model_has_them(
+    masker: Run, photo: bytes, clip: Path, trained_with_averages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(photo)
+    without = masker("mask", "a.jpg", "-o", "b.jpg", "--style", "averages")
+    assert (without.exit_code, "train it with 20 people" in " ".join(without.stderr.split())) == (2, True)
+    assert not (tmp_path / "b.jpg").exists()
+    digest = open_bundle(trained_with_averages, "2").digest
+    install(trained_with_averages, tmp_path / "bundles", "face-detector", "2", digest)
+    monkeypatch.setenv("MASKER_REGISTRY__BUNDLES_PATH", str(tmp_path / "bundles"))
+    assert masker("mask", "a.jpg", "-o", "b.jpg", "--style", "averages").exit_code == 0
+    assert masker("mask", clip, "-o", "b.mp4", "--style", "averages").exit_code == 0
+    live = masker("cam", "--source", clip, "--output", "b.mjpeg", "--frames", "1", "--style", "averages")
+    assert live.exit_code == 0
+    for path in ("b.jpg", "b.mp4", "b.mjpeg"):
+        there, shown = cv2.VideoCapture(str(tmp_path / path)).read()
+        assert there
+        blue, green, red = shown[60:90, 72 + (40 if path != "b.jpg" else 0) :][:, :20].reshape(-1, 3).mean(axis=0)
+        assert green > max(red, blue) + 40, path
+
+
 def test_a_video_is_masked_and_its_boxes_hold_the_face(masker: Run, clip: Path, tmp_path: Path) -> None:
     result = masker("mask", clip, "-o", "out.mp4", "--boxes", "boxes.csv", "--report", "out.json", "--json")
     assert result.exit_code == 0
@@ -233,7 +255,7 @@ def test_a_video_that_breaks_off_is_masked_as_far_as_it_goes_and_needs_review(
 
 def test_every_style_has_its_line(masker: Run) -> None:
     result = masker("styles")
-    assert [line.split()[0] for line in result.stdout.splitlines()] == list(MASKERS)
+    assert [line.split()[0] for line in result.stdout.splitlines()] == list(STYLES)
 
 
 @pytest.mark.parametrize("command", [[], ["mask"], ["verify"], ["cam"], ["styles"]])

@@ -104,3 +104,9 @@ def test_links_are_followed_but_not_in_circles(here: Path) -> None:
 def test_standard_input_goes_to_standard_output(here: Path) -> None:
     (task,) = plan([STREAM], STREAM).tasks
     assert (task.source, task.target) == (STREAM, STREAM)
+
+
+def test_an_output_that_is_named_as_a_folder_is_one_though_it_is_not_there_yet(here: Path) -> None:
+    make(here, "a.jpg")
+    (task,) = plan([Path("a.jpg")], Path("new"), into=True).tasks
+    assert task.target == Path("new/a.jpg")

@@ -1,12 +1,14 @@
 """What evaluate measures, on a few procedural pictures, and what the gate that ships makes of it."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from masking.face.detectors.centerface import CenterFace
+from masking.face.maskers import maskers_with
 from masking.face.procedural import Capture, Identity, portrait
 from masking.face.procedural.clip import Moment
 from masking.types import Faces
@@ -66,10 +68,12 @@ def test_a_slice_of_few_faces_is_told_but_not_compared() -> None:
     assert slices["size_30-infpx"]["recall_drop"] == pytest.approx(0.1)
 
 
-def test_privacy_and_utility_are_measured_for_every_style(detector: CenterFace, crops: list[Crop]) -> None:
-    figures = measure_privacy(crops, detector, PARAMS)
+def test_privacy_and_utility_are_measured_for_every_style(
+    detector: CenterFace, crops: list[Crop], averages: Path
+) -> None:
+    figures = measure_privacy(crops, detector, PARAMS, maskers_with(averages))
     assert figures["privacy"]["people"] == 5
-    for style in ("solid", "surrogate"):
+    for style in ("solid", "surrogate", "averages"):
         assert {"naive", "pixel", "linkage", "times_chance"} <= set(figures["privacy"]["face"][style])
         assert figures["utility"][style]["changed_outside"] == 0
     assert figures["utility"]["solid"]["face_found"] == 0

@@ -75,6 +75,17 @@ def test_one_bad_figure_closes_the_gate_and_is_named(path: str, value: object) -
     assert path in " ".join(verdict.reasons)
 
 
+@pytest.mark.parametrize(
+    ("times_chance", "linkage", "passes"), [(1.6, 1.0, True), (6.0, 1.0, False), (1.6, 6.0, False)]
+)
+def test_averages_of_people_are_held_to_their_bounds_where_there_are_any(
+    times_chance: float, linkage: float, passes: bool
+) -> None:
+    figures = copy.deepcopy(GOOD)
+    figures["privacy"]["face"]["averages"] = {"times_chance": times_chance, "linkage": {"times_chance": linkage}}
+    assert judge(figures, PARAMS).passed is passes
+
+
 def test_a_judge_that_is_not_valid_closes_the_gate_however_low_the_risk() -> None:
     figures = copy.deepcopy(GOOD)
     figures["privacy"] = {"valid": False, "people": 3}

@@ -46,6 +46,18 @@ def test_int8_is_int8_but_for_the_stem_and_the_heads(trained: Path) -> None:
     assert (trained / GRAPHS["int8"]).stat().st_size < 0.35 * (trained / GRAPHS["fp32"]).stat().st_size
 
 
+def test_averages_of_people_go_into_the_bundle_where_there_are_any(
+    trained: Path, fp32_graph: Path, photo_pixels: np.ndarray, averages: Path, tmp_path: Path
+) -> None:
+    assert open_bundle(trained, "1").averages is None
+    params = Train(calibration_images=1, least_images=1)
+    picture = np.asarray(cv2.resize(photo_pixels, (160, 188)), np.uint8)
+    digest = train(fp32_graph, [picture], tmp_path / "model", "face-detector", params, averages)
+    held = open_bundle(tmp_path / "model", "1", digest).averages
+    assert held is not None
+    assert held.read_bytes() == averages.read_bytes()
+
+
 @pytest.mark.parametrize(("count", "reason"), [(1, "2 pictures"), (2, "no sure face|shows a sure face")])
 def test_data_that_are_not_fit_are_refused(count: int, reason: str, fp32_graph: Path, tmp_path: Path) -> None:
     empty = [np.full((64, 64, 3), 100, np.uint8)] * count

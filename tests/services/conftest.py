@@ -1,6 +1,6 @@
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
 from masking.face.loading import LoadedModel
+from masking.face.maskers import MASKERS, Masker
 from masking.types import Faces
 from mlops.metrics import Metrics
 from mlops.settings import Settings, load_settings
@@ -64,6 +65,7 @@ class Registry:
     error: Exception | None = None
     stamp_error: Exception | None = None
     loads: int = 0
+    maskers: Mapping[str, Masker] = field(default_factory=lambda: MASKERS)
 
     def stamp(self) -> str | None:
         if self.stamp_error is not None:
@@ -74,7 +76,7 @@ class Registry:
         self.loads += 1
         if self.error is not None:
             raise self.error
-        return LoadedModel("face-detector", str(self.version), "fp32", self.detector, "0" * 64)
+        return LoadedModel("face-detector", str(self.version), "fp32", self.detector, "0" * 64, maskers=self.maskers)
 
 
 def draw(suffix: str = ".jpg", faces: int = 2, width: int = 320, height: int = 240) -> bytes:

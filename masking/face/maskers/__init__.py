@@ -1,14 +1,17 @@
 """The styles a face can be masked in, by name."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import Final, Protocol
 
+from masking.errors import PolicyError
 from masking.face.maskers.blur import blur
 from masking.face.maskers.pixelate import pixelate
 from masking.face.maskers.solid import solid
-from masking.face.maskers.surrogate import surrogate
+from masking.face.maskers.surrogate import Surrogate, surrogate
 from masking.face.region import Placed
+from masking.face.surrogates.averages import AverageBank, Averages, K
 from masking.types import Pixels
 
 
@@ -31,6 +34,43 @@ class Masker(Protocol):
 MASKERS: Mapping[str, Masker] = MappingProxyType(
     {"solid": solid, "pixelate": pixelate, "blur": blur, "surrogate": surrogate}
 )
+"""The styles that are always there."""
 
-FIGURATIVE: frozenset[str] = frozenset({"surrogate"})
+AVERAGES: Final = "averages"
+"""The style whose faces come with the model: averages of people that its pipeline was given."""
+
+STYLES: Final = (*MASKERS, AVERAGES)
+"""The names of all styles."""
+
+FIGURATIVE: frozenset[str] = frozenset({"surrogate", AVERAGES})
 """Styles that show something in the middle of a mask, which the mask of a neighbour should not hide."""
+
+
+def maskers_with(averages: Path | None) -> Mapping[str, Masker]:
+    """Give the styles of a model: those that are always there, and its averages of people if it has any.
+
+    Args:
+        averages: File that `Averages.save` wrote, or None.
+
+    Raises:
+        ModelError: The file holds no averages, or some of fewer than K people.
+    """
+    if averages is None:
+        return MASKERS
+    return MappingProxyType({**MASKERS, AVERAGES: Surrogate(AverageBank(Averages.load(averages)))})
+
+
+def masker_of(style: str, maskers: Mapping[str, Masker]) -> Masker:
+    """Give the style of this name.
+
+    Raises:
+        PolicyError: The model at hand does not have it; the message says what to do.
+    """
+    if style in maskers:
+        return maskers[style]
+    if style == AVERAGES:
+        raise PolicyError(
+            f"this model has no averages: train it with {K} people or more in the training split "
+            "(own photos: data/photos/PERSON)"
+        )
+    raise PolicyError(f"unknown style; known are {', '.join(maskers)}")

@@ -9,6 +9,8 @@ import pytest
 
 from masking.errors import ModelError
 from masking.face.loading import load_model
+from masking.face.maskers import AVERAGES, STYLES
+from masking.face.surrogates import Averages
 from mlops.registry.bundle import Bundle, open_bundle, write_manifest
 from pipelines.train import GRAPHS
 
@@ -27,6 +29,23 @@ def test_the_faster_graph_that_gives_its_golden_outputs_serves(trained: Path, ph
     model = load_model(open_bundle(trained, "1"))
     assert model.precision in GRAPHS
     assert len(model.detector(photo_pixels, 0.2)) == 1
+
+
+def test_averages_of_people_become_a_style(trained: Path, trained_with_averages: Path) -> None:
+    assert AVERAGES not in load_model(open_bundle(trained, "1")).maskers
+    assert list(load_model(open_bundle(trained_with_averages, "1")).maskers) == list(STYLES)
+
+
+@pytest.mark.parametrize("fault", ["no archive", "19 people"])
+def test_a_bundle_whose_averages_cannot_be_used_is_refused(folder: Path, fault: str) -> None:
+    file = folder / "surrogates.npz"
+    if fault == "no archive":
+        file.write_bytes(b"nonsense")
+    else:
+        Averages(np.zeros((1, 16, 16, 3), np.uint8), np.array([19]), 19).save(file)
+    digest = write_manifest(folder, "face-detector", "centerface", GRAPHS, "golden.npz", file.name)
+    with pytest.raises(ModelError, match="surrogates"):
+        load_model(open_bundle(folder, "1", digest))
 
 
 def spoil(path: Path) -> None:

@@ -35,6 +35,25 @@ def test_what_is_installed_is_what_serves(made: tuple[Path, str], tmp_path: Path
     assert pointer_stamp(root, NAME) != before
 
 
+def test_averages_are_verified_like_every_file_and_may_be_missing(made: tuple[Path, str]) -> None:
+    folder, without = made
+    assert open_bundle(folder, "3", without).averages is None
+    (folder / "averages.npz").write_bytes(b"averages of people")
+    digest = write_manifest(folder, NAME, "some-net", {"fp32": "fp32.onnx"}, "golden.npz", "averages.npz")
+    assert digest != without
+    averages = open_bundle(folder, "3", digest).averages
+    assert averages is not None
+    assert averages.read_bytes() == b"averages of people"
+    averages.write_bytes(b"one person")
+    with pytest.raises(BundleError, match=r"averages\.npz"):
+        open_bundle(folder, "3", digest)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["files"]["averages.npz"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match="no digest"):
+        open_bundle(folder, "3")
+
+
 @pytest.mark.parametrize("file", ["fp32.onnx", "int8.onnx", "golden.npz", "manifest.json"])
 @pytest.mark.parametrize("fault", ["changed", "gone", "empty"])
 def test_a_bundle_with_any_file_changed_is_refused(

@@ -47,6 +47,13 @@ def test_a_rule_for_all_holds_each_to_its_bound(figures: dict[str, float], reaso
     assert decide(figures, [Rule("slices.*.drop", at_most=0.05)]).reasons == reasons
 
 
+@pytest.mark.parametrize(
+    ("figures", "passes"), [({}, True), ({"rank1": 0.1}, True), ({"rank1": 0.2}, False), ({"rank1": math.nan}, False)]
+)
+def test_a_rule_for_what_may_be_missing_holds_what_is_there(figures: dict[str, float], passes: bool) -> None:
+    assert decide(figures, [Rule("rank1", at_most=0.1, if_measured=True)]).passed is passes
+
+
 def test_a_gate_without_rules_is_closed() -> None:
     assert not decide({"recall": 1.0}, []).passed
 

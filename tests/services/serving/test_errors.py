@@ -104,6 +104,13 @@ def test_a_wrong_parameter_is_refused(client: TestClient, photo: bytes, query: s
         assert value not in answer.text, "what was sent is not echoed"
 
 
+def test_a_style_that_the_model_does_not_have_says_what_to_do(client: TestClient, photo: bytes) -> None:
+    answer = client.post(f"{MASK}?style=averages", content=photo)
+    assert answer.status_code == 422
+    assert answer.json()["type"].endswith("bad-policy")
+    assert "train it with 20 people" in answer.json()["detail"]
+
+
 def test_detect_has_no_style(client: TestClient, photo: bytes) -> None:
     assert client.post(f"{DETECT}?style=solid", content=photo).status_code == 422
 

@@ -145,6 +145,7 @@ def test_a_form_and_any_container_are_taken(client: TestClient, backstage: Backs
         (b"", {}, 400, "empty-body"),
         (b"no video" * 1000, {}, 415, "unsupported-media"),
         (None, {"style": "nonsense"}, 422, "bad-policy"),
+        (None, {"style": "averages"}, 422, "bad-policy"),
         (None, {"search": "nonsense"}, 422, "bad-policy"),
         (None, {"doubt": "nonsense"}, 422, "bad-policy"),
         (None, {"voice": "nonsense"}, 422, "bad-policy"),

@@ -1,12 +1,15 @@
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from starlette.testclient import TestClient, WebSocketDenialResponse, WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
+
+from masking.face.maskers import MASKERS, Masker, maskers_with
 
 LIVE = "ws://127.0.0.1:8000/v1/live"
 
@@ -61,13 +64,40 @@ def test_a_frame_that_takes_too_long_is_black_and_the_next_one_is_not(
 
 
 @pytest.mark.parametrize(
-    ("query", "reason"), [("style=sepia", "style"), ("threshold=7", "threshold"), ("treshold=.2", "parameters")]
+    ("query", "reason"),
+    [
+        ("style=sepia", "style"),
+        ("style=averages", "train it with 20 people"),
+        ("threshold=7", "threshold"),
+        ("treshold=.2", "parameters"),
+    ],
 )
 def test_a_wish_that_cannot_be_met_is_refused(client: TestClient, query: str, reason: str) -> None:
-    with pytest.raises(WebSocketDisconnect) as refused, client.websocket_connect(f"{LIVE}?{query}"):
-        pass
+    with pytest.raises(WebSocketDisconnect) as refused, client.websocket_connect(f"{LIVE}?{query}") as socket:
+        socket.receive_text()
     assert refused.value.code == 1008
     assert reason in refused.value.reason
+
+
+def test_averages_cover_a_stream_until_a_model_without_them_takes_over(
+    client: TestClient, registry: object, photo: bytes, averages: Path
+) -> None:
+    def take_over(version: str, maskers: Mapping[str, Masker]) -> None:
+        registry.maskers, registry.version = maskers, version
+        while client.get("/readyz").json()["version"] != version:
+            pass
+
+    take_over("2", maskers_with(averages))
+    with client.websocket_connect(f"{LIVE}?style=averages") as socket:
+        told, shown = answer(socket, photo)
+        assert told["faces"] == 2
+        blue, green, red = shown[110:130, 50:70].reshape(-1, 3).mean(axis=0)
+        assert green > max(red, blue) + 40
+        take_over("3", MASKERS)
+        socket.send_bytes(photo)
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_text()
+    assert (closed.value.code, "averages" in closed.value.reason) == (1008, True)
 
 
 def test_only_so_many_streams_are_masked_at_a_time(
@@ -76,8 +106,8 @@ def test_only_so_many_streams_are_masked_at_a_time(
     with make_client(live__sessions=1) as client:
         with client.websocket_connect(LIVE) as first:
             answer(first, photo)
-            with pytest.raises(WebSocketDisconnect) as refused, client.websocket_connect(LIVE):
-                pass
+            with pytest.raises(WebSocketDisconnect) as refused, client.websocket_connect(LIVE) as second:
+                second.receive_text()
             assert refused.value.code == 1013
         for _ in range(100):
             with contextlib.suppress(WebSocketDisconnect), client.websocket_connect(LIVE) as again:

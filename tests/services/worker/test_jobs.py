@@ -21,7 +21,7 @@ from mlops.jobs.store import JobStore
 from mlops.jobs.table import TABLES, Job
 from mlops.settings import Settings, load_settings
 from services.worker.attempt import AttemptOver
-from services.worker.loop import do_jobs
+from services.worker.loop import WorkerHung, do_jobs
 from services.worker.runner import Outcome, Runner, Task
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -52,18 +52,20 @@ def shout(task: Task) -> Outcome:
 
 @dataclass
 class Gated:
-    """Work that goes on for as long as its gate is closed, telling its observer again and again."""
+    """Work that goes on for as long as its gate is closed, telling its observer again and again, unless it hangs."""
 
     began: threading.Event = field(default_factory=threading.Event)
     gate: threading.Event = field(default_factory=threading.Event)
     ended: list[type[Exception]] = field(default_factory=list)
+    hangs: bool = False
 
     def __call__(self, task: Task) -> Outcome:
         task.target.write_bytes(b"half")
         self.began.set()
         try:
             while not self.gate.wait(0.01):
-                task.observer.progress(1, 4)
+                if not self.hangs:
+                    task.observer.progress(1, 4)
         except AttemptOver as error:
             self.ended.append(type(error))
             raise
@@ -111,7 +113,7 @@ class Platform:
         return sorted(file.name for file in folder.iterdir()) if folder.exists() else []
 
     def runner(self, **kinds: Callable[[Task], Outcome]) -> Runner:
-        return Runner(kinds, self.store, self.spool, threading.Event())
+        return Runner(kinds, self.store, self.spool, threading.Event(), 60)
 
     @contextmanager
     def working(self, **kinds: Callable[[Task], Outcome]) -> Iterator[None]:
@@ -302,3 +304,15 @@ def test_a_job_survives_a_worker_that_is_killed(platform: Platform) -> None:
     assert done.attempts == 2
     assert "lost" in str(done.note)
     assert platform.files(identity) == ["result-2"]
+
+
+def test_work_that_hangs_ends_its_worker_and_the_job_goes_to_the_next(platform: Platform) -> None:
+    platform.settings = load_settings(environ=platform.environ | {"MASKER_JOBS__STALL_SECONDS": "0.3"})
+    work = Gated(hangs=True)
+    identity = platform.add("gated")
+    with pytest.raises(WorkerHung):
+        do_jobs(platform.settings, threading.Event(), {"gated": work})
+    platform.settings = load_settings(environ=platform.environ)
+    with platform.working(gated=shout):
+        assert platform.until(identity, "succeeded").attempts == 2
+    work.gate.set()

@@ -16,7 +16,7 @@ from masking.policy import VideoPolicy
 from mlops.jobs.spool import Spool, new_identity
 from mlops.jobs.store import JobStore
 from mlops.jobs.table import Job
-from mlops.registry.bundle import install
+from mlops.registry.bundle import install, open_bundle
 from mlops.settings import Settings, load_settings
 from services.worker.kinds import MASK_VIDEO, Champion, kinds, policy_of
 from services.worker.runner import Runner
@@ -61,13 +61,15 @@ def decoded(path: Path) -> list[NDArray[np.uint8]]:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
-def done(settings: Settings, make_store: Callable[[Settings], JobStore], video: bytes) -> tuple[Job, Path]:
+def done(
+    settings: Settings, make_store: Callable[[Settings], JobStore], video: bytes, style: str = "solid"
+) -> tuple[Job, Path]:
     store = make_store(settings)
     spool = Spool(settings.jobs.spool_path, 0)
     identity = new_identity()
     spool.make(identity).write_bytes(video)
-    store.add(identity, MASK_VIDEO, VideoPolicy().facts())
-    Runner(kinds(settings), store, spool, threading.Event()).run(identity)
+    store.add(identity, MASK_VIDEO, VideoPolicy(style).facts())
+    Runner(kinds(settings), store, spool, threading.Event(), 60).run(identity)
     job = store.get(identity)
     assert job is not None
     return job, spool.folder(identity)
@@ -86,6 +88,20 @@ def test_a_video_is_masked(settings: Settings, make_store: Callable[[Settings], 
         centre = frame[80:110, 20 + 4 * index + 65 : 20 + 4 * index + 95]
         assert centre.max() < 40, "the face is black in every frame"
     assert [file.name for file in folder.iterdir()] == [job.result]
+
+
+@pytest.mark.usefixtures("champion")
+def test_averages_cover_a_video_where_the_champion_has_them(
+    settings: Settings, make_store: Callable[[Settings], JobStore], video: bytes, trained_with_averages: Path
+) -> None:
+    job, _ = done(settings, make_store, video, "averages")
+    assert (job.state, job.error["type"].endswith(":bad-policy")) == ("failed", True)
+    root, name = settings.registry.bundles_path, settings.registry.model
+    install(trained_with_averages, root, name, "2", open_bundle(trained_with_averages, "2").digest)
+    job, folder = done(settings, make_store, video, "averages")
+    assert job.state in {"succeeded", "needs_review"}, job.error
+    red, green, blue = decoded(folder / job.result)[0][80:110, 85:115].reshape(-1, 3).mean(axis=0)
+    assert green > max(red, blue) + 40
 
 
 def test_without_a_champion_a_job_fails(
