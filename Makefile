@@ -22,7 +22,7 @@ export PATH := $(BIN):$(PATH)
 export COMMIT := $(shell git describe --always --abbrev=40 --match= --dirty 2>/dev/null)
 
 .PHONY: help setup run repro serve champion metrics test cover lint types walls check format \
-	dashboards pictures bench up down stack-train stack-champion test-stack clean mlflow
+	dashboards pictures settings bench up down stack-train stack-champion test-stack clean mlflow
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,8 +60,8 @@ run: setup ## Train if needed, register, and serve on http://127.0.0.1:8000 (Ctr
 serve: setup ## Serve without looking whether the pipeline has something to do
 	@exec $(BIN)/python -m services.standalone
 
-repro: setup ## Run the stages of the pipeline that have changed
-	@exec $(BIN)/dvc repro
+repro: setup ## Run the stages of the pipeline that have changed, and install the champion for whoever masks here
+	@$(BIN)/dvc repro && $(BIN)/python -m services.worker --once
 
 metrics: setup ## Show the figures of the last evaluation
 	@exec $(BIN)/python -m pipelines.figures
@@ -97,8 +97,8 @@ check: lint types walls ## All checks that run nothing
 format: setup ## Format and fix what can be fixed
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
-bench: setup ## Run the benchmarks (real photos: MASKER_REAL_DATA=folder)
-	@$(BIN)/python -m benchmarks.faces && $(BIN)/python -m benchmarks.photo
+bench: setup ## Run the benchmarks and write docs/benchmarks.md (real media: MASKER_REAL_DATA=folder; ONLY=faces,video)
+	@$(BIN)/python -m benchmarks.report $(if $(ONLY),--only $(ONLY))
 
 # --- made files -------------------------------------------------------------------------------------------------------
 
@@ -106,7 +106,10 @@ dashboards: setup ## Write grafana/dashboards from grafana/generate.py
 	@$(BIN)/python grafana/generate.py
 
 pictures: setup ## Write docs/images from procedural faces and the model in data/model
-	@$(BIN)/python -m pipelines.contact_sheet && $(BIN)/python -m pipelines.before_after
+	@$(BIN)/python -m pipelines.contact_sheet && $(BIN)/python -m pipelines.before_after && $(BIN)/python -m pipelines.style_sheet
+
+settings: setup ## Write docs/settings.md from mlops/settings.py and configs/base.yaml
+	@$(BIN)/python -m mlops.settings_document
 
 # --- the stack --------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,186 @@
+"""Masking a video against decode + encode alone and against deface 1.5: speed, what stays open, and memory.
+
+`python -m benchmarks.video [--long] [--only speed|leak|memory] [--clip NAME]`, with the MP4 files of the folder `clips`
+in MASKER_REAL_DATA, each as it is and, where it is smaller, made 1080p.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, cast
+
+import av
+import cv2
+import numpy as np
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from benchmarks import peer
+from benchmarks.clips import FULL_HD, clips, looped, pictures, remade, size_of
+from benchmarks.faces import BASE, Published
+from masking.evaluation.leak import leak, reference_tracks
+from masking.face.detectors import Detector
+from masking.face.loading import load_model
+from masking.face.region import regions
+from masking.media.video import VideoLimits, open_video, probe_video
+from masking.media.video_codec import coding
+from masking.policy import VideoPolicy
+from masking.types import Faces
+from masking.video import detect_video, mask_video
+from mlops.registry.bundle import current
+from mlops.settings import load_settings
+
+ROUNDS: Final = 3
+PEER_PIXELS: Final = 12_000_000
+"""Pixels that the peer gets to see in a round; each frame costs it the same."""
+LIMITS: Final = VideoLimits(bytes=1 << 34, pixels=64_000_000, side=16384, seconds=36_000)
+REFERENCE_SCORES: Final = (0.2, 0.3, 0.5)
+SHORT_SECONDS, USUAL_SECONDS, LONG_SECONDS = 10, 60, 600
+
+
+def main() -> None:
+    """Print each part that was asked for, clip by clip."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--long", action="store_true", help=f"memory over {LONG_SECONDS} s, not {USUAL_SECONDS} s")
+    parser.add_argument("--only", choices=("speed", "leak", "memory"), help="one part alone")
+    parser.add_argument("--clip", default="", help="only clips whose name holds this")
+    parser.add_argument("--mask", nargs=2, type=Path, help=argparse.SUPPRESS)
+    wish = parser.parse_args()
+    cv2.setNumThreads(1)
+    if wish.mask:
+        mask_video(wish.mask[0], wish.mask[1], VideoPolicy(), detector(), LIMITS)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        return
+    chosen = [clip for clip in clips() if wish.clip in clip.name]
+    parts = {"speed": speed, "leak": leaks}
+    with TemporaryDirectory() as folder:
+        for part in ("speed", "leak"):
+            for clip in chosen if wish.only in (None, part) else ():
+                parts[part](clip, Path(folder))
+        if wish.only in (None, "memory"):
+            memory(chosen[-1], Path(folder), LONG_SECONDS if wish.long else USUAL_SECONDS)
+
+
+def detector() -> Detector:
+    """Open the champion as the worker does."""
+    settings = load_settings().registry
+    bundle = current(settings.bundles_path, settings.model)
+    if bundle is None:
+        raise SystemExit("no model is installed: run `make run` first")
+    return load_model(bundle).detector
+
+
+def speed(clip: Path, folder: Path) -> None:
+    """Frames per second and CPU of the limit, of ours and of the peer, in turn, best of the rounds."""
+    size = size_of(clip)
+    compare(clip, folder)
+    if size[0] * size[1] < FULL_HD[0] * FULL_HD[1] and size[0] > size[1]:
+        compare(remade(clip, folder / f"1080p_{clip.name}", FULL_HD), folder)
+
+
+def compare(clip: Path, folder: Path) -> None:
+    """Time every way over one file; the peer gets the first frames of it."""
+    width, height = size_of(clip)
+    few = remade(clip, folder / "few.mp4", (width, height), max(10, PEER_PIXELS // (width * height)))
+    found, target = detector(), folder / "masked.mp4"
+    ways: dict[str, Callable[[], tuple[float, float]]] = {
+        "limit": lambda: timed(lambda: recode(clip, target)),
+        "ours": lambda: timed(lambda: mask_video(clip, target, VideoPolicy(), found, LIMITS)),
+        "deface": lambda: peer.mask_video(few, target),
+    }
+    counts: dict[str, int] = {}
+    wall: dict[str, float] = {}
+    cpu: dict[str, float] = {}
+    for _ in range(ROUNDS):
+        for name, way in ways.items():
+            took, used = way()
+            frames = sum(1 for _ in pictures(target))
+            wall[name] = min(wall.get(name, took / frames), took / frames)
+            cpu[name] = min(cpu.get(name, used / frames), used / frames)
+            counts[name] = frames
+    told = f"{counts['ours']} frames ({counts['deface']} for deface), solid; best of {ROUNDS} rounds"
+    print(f"{clip.name}: {width}x{height}, {told}")
+    for name in ways:
+        print(f"  {name:7} {1 / wall[name]:7.1f} frames a second   CPU {1000 * cpu[name]:7.1f} ms a frame")
+    for name in ("deface", "limit"):
+        told = f"frames a second {wall[name] / wall['ours']:.2f}   by CPU {cpu[name] / cpu['ours']:.2f}"
+        print(f"  ours / {name}: {told}", flush=True)
+
+
+def recode(source: Path, target: Path) -> None:
+    """Decode and encode with the settings of the masked video and nothing in between: the least that there is to do."""
+    probe = probe_video(source, LIMITS)
+    chosen = coding(probe)
+    with open_video(source, probe) as reader, av.open(str(target), "w") as out:
+        added = out.add_stream(chosen.encoder, rate=probe.fps or 25, options=chosen.options, time_base=reader.time_base)
+        stream = cast(VideoStream, added)
+        stream.width, stream.height, stream.pix_fmt = *probe.stored_size, chosen.layout.name
+        stream.codec_context.thread_count = 0
+        for frame in reader:
+            out.mux(stream.encode(frame.picture))
+        out.mux(stream.encode())
+
+
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Give wall and CPU seconds of some work in this process."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def leaks(clip: Path, _: Path) -> None:
+    """Open face-frames of ours and of the peer against tracks of the published network on every frame."""
+    width, height = size_of(clip)
+    network = Published(BASE)
+    seen = [network(picture, min(REFERENCE_SCORES)) for picture in pictures(clip)]
+    ours = [
+        np.packbits(covered(faces, width, height), axis=1)
+        for _, faces, _ in detect_video(clip, VideoPolicy(), detector(), LIMITS)
+    ]
+    masks = {
+        "ours": [np.unpackbits(each, axis=1)[:, :width].astype(bool) for each in ours],
+        "deface": list(peer.covers(pictures(clip), width, height)),
+    }
+    print(f"{clip.name}: {len(seen)} frames; against the published network on every frame")
+    for score in REFERENCE_SCORES:
+        tracks = reference_tracks([faces[faces.scores >= score] for faces in seen])
+        for name, covers in masks.items():
+            if len(covers) != len(seen):
+                raise SystemExit(f"{name} saw {len(covers)} frames, the reference {len(seen)}")
+            told = leak(tracks, covers)
+            print(
+                f"  from score {score}: {name:7} {told.open:5} of {told.face_frames} face-frames open"
+                f"   ({told.half_open} half open; {told.brief_open} of {told.brief_face_frames} in brief tracks)"
+                f"   {100 * float(np.mean([mask.mean() for mask in covers])):.1f} % of the pixels covered",
+                flush=True,
+            )
+
+
+def covered(faces: Faces, width: int, height: int) -> NDArray[np.bool_]:
+    """Give the pixels (h, w) that the masks of some faces cover."""
+    mask = np.zeros((height, width), bool)
+    for region in regions(faces, width, height):
+        mask[region.rows, region.columns] |= region.inside
+    return mask
+
+
+def memory(clip: Path, folder: Path, seconds: int) -> None:
+    """Peak memory of masking a short and a long 1080p video, each in a process of its own."""
+    full = remade(clip, folder / "full.mp4", FULL_HD)
+    peaks = []
+    for length in (SHORT_SECONDS, seconds):
+        source = looped(full, folder / f"{length}.mp4", length)
+        child = [sys.executable, "-m", "benchmarks.video", "--mask", str(source), str(folder / "masked.mp4")]
+        done = subprocess.run(child, text=True, capture_output=True, check=True)
+        peaks.append(int(done.stdout) / 1024)
+        print(f"1080p, {length} s ({sum(1 for _ in pictures(source))} frames): peak {peaks[-1]:.0f} MiB", flush=True)
+    print(f"  long / short: {peaks[1] / peaks[0]:.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
