@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from masking.face.detectors.centerface import CenterFace
-from masking.face.fusion import fuse
+from masking.face.fusion import fitted, fuse
 from masking.face.passes import Pass, look
 from masking.face.search import EFFORTS, PASSES, looks, search
 from masking.face.tiles import MAX_PIXELS
@@ -137,8 +137,31 @@ def test_fused_boxes_stay_apart_within_what_was_found_and_less_sure_ones_change_
     assert (fused.boxes[: len(surer)] == surer.boxes).all()
 
 
+def test_boxes_below_the_floor_change_no_bit_of_a_surer_one() -> None:
+    sure = faces([(0, 0, 4, 4, 1), (1, 0, 9, 4, 1), (1.1660652518344534, 0, 13, 4, 0.4375)])
+    unsure = faces([(0, 0, 4, 4, 0.03125)])
+    assert (fuse([sure, unsure]).boxes[: len(fuse([sure]))] == fuse([sure]).boxes).all()
+
+
 def test_boxes_that_agree_become_one_between_them_weighted_by_score() -> None:
     one, other = faces([(0, 0, 20, 20, 0.9)]), faces([(2, 0, 20, 20, 0.3)])
     fused = fuse([one, other])
     assert fused.scores == pytest.approx([0.9])
     assert fused.boxes[0] == pytest.approx([0.5, 0, 20.5, 20])
+
+
+@pytest.mark.parametrize(("side", "drawn"), [(10, 11.8), (20, 21.1), (40, 39.7), (100, 95.5)])
+def test_small_boxes_grow_and_large_ones_shrink_about_their_middle(side: float, drawn: float) -> None:
+    box = fitted(faces([(200, 300, side, side, 0.9)]), 640, 480).boxes[0]
+    assert box[2:] - box[:2] == pytest.approx([drawn, drawn], abs=1e-3)
+    assert (box[2:] + box[:2]) / 2 == pytest.approx([200 + side / 2, 300 + side / 2], abs=1e-3)
+
+
+@given(candidates)
+def test_fitted_boxes_stay_in_the_picture_with_their_scores(drawn: list[tuple[float, ...]]) -> None:
+    found = faces(drawn)
+    told = fitted(found, 50, 60)
+    assert (told.boxes >= 0).all()
+    assert (told.boxes <= np.array([50, 60, 50, 60])).all()
+    assert (told.scores == found.scores).all()
+    assert (told.landmarks == found.landmarks).all()
