@@ -20,9 +20,10 @@ PROSE: Final = Path(__file__).with_suffix(".md")
 DOCUMENT: Final = ROOT / "docs/benchmarks.md"
 COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "faces": ("benchmarks.faces",),
+    "kept": ("benchmarks.kept",),
     "photo": ("benchmarks.photo",),
     "privacy": ("benchmarks.privacy",),
-    "video": ("benchmarks.video", "--long"),
+    "video": ("benchmarks.video",),
     "live": ("benchmarks.live",),
     "evaluation": ("pipelines.figures",),
 }
