@@ -28,7 +28,7 @@ def main() -> None:
     server = start_server(PORT)
     try:
         precision = wait_ready(PORT)
-        print(f"{chosen.name}: {FRAMES} frames a size, one after the other, {precision}")
+        print(f"{FRAMES} frames a size, one after the other, {precision}")
         for size in SIZES:
             frames = jpegs(size)
             before = cpu_of(server.pid)

@@ -104,7 +104,7 @@ def compare(clip: Path, folder: Path) -> None:
             cpu[name] = min(cpu.get(name, used / frames), used / frames)
             counts[name] = frames
     told = f"{counts['ours']} frames ({counts['deface']} for deface), solid; best of {ROUNDS} rounds"
-    print(f"{clip.name}: {width}x{height}, {told}")
+    print(f"{width}x{height}, {told}")
     for name in ways:
         print(f"  {name:7} {1 / wall[name]:7.1f} frames a second   CPU {1000 * cpu[name]:7.1f} ms a frame")
     for name in ("deface", "limit"):
@@ -146,7 +146,7 @@ def leaks(clip: Path, _: Path) -> None:
         "ours": [np.unpackbits(each, axis=1)[:, :width].astype(bool) for each in ours],
         "deface": list(peer.covers(pictures(clip), width, height)),
     }
-    print(f"{clip.name}: {len(seen)} frames; against the published network on every frame")
+    print(f"{len(seen)} frames; against the published network on every frame")
     for score in REFERENCE_SCORES:
         tracks = reference_tracks([faces[faces.scores >= score] for faces in seen])
         for name, covers in masks.items():
