@@ -24,13 +24,12 @@ WARM: Final = 5
 
 def main() -> None:
     """Print p50 and p95 of the latency, frames per second, CPU and black frames, by size of the frames."""
-    chosen = clips()[-1]
+    made = {size: jpegs(size) for size in SIZES}
     server = start_server(PORT)
     try:
         precision = wait_ready(PORT)
         print(f"{FRAMES} frames a size, one after the other, {precision}")
-        for size in SIZES:
-            frames = jpegs(size)
+        for size, frames in made.items():
             before = cpu_of(server.pid)
             started = time.perf_counter()
             milliseconds, black = stream(frames)
