@@ -63,6 +63,8 @@ def test_an_interrupt_leaves_no_half_file(
         env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # A job in the background of a script is born with interrupts ignored, and so would be its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 30
     while not (tmp_path / "out").exists() and time.monotonic() < deadline:
