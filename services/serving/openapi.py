@@ -1,5 +1,6 @@
 """What the OpenAPI document says of the media endpoints beyond what FastAPI finds out by itself."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 BINARY: Final = {"type": "string", "format": "binary"}
@@ -9,27 +10,30 @@ REGIONS: Final = {
 }
 IMAGE_TYPES: Final = ("image/jpeg", "image/png", "image/webp")
 
-IMAGE_BODY: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "description": (
-            "The image, raw or as the file of a form. Its kind is found out from its bytes; "
-            "other content types than these are taken as raw."
-        ),
-        "content": {
-            **{kind: {"schema": BINARY} for kind in IMAGE_TYPES},
-            "application/octet-stream": {"schema": BINARY},
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {"file": BINARY, "regions": REGIONS},
-                    "required": ["file"],
-                    "additionalProperties": False,
-                }
-            },
-        },
+
+def body_of(kinds: Iterable[str], description: str) -> dict[str, Any]:
+    """Describe a body that is media of these types, raw or as the file of a form."""
+    form = {
+        "type": "object",
+        "properties": {"file": BINARY, "regions": REGIONS},
+        "required": ["file"],
+        "additionalProperties": False,
     }
-}
+    content = {kind: {"schema": BINARY} for kind in (*kinds, "application/octet-stream")}
+    return {
+        "requestBody": {
+            "required": True,
+            "description": description,
+            "content": content | {"multipart/form-data": {"schema": form}},
+        }
+    }
+
+
+IMAGE_BODY: Final = body_of(
+    IMAGE_TYPES,
+    "The image, raw or as the file of a form. Its kind is found out from its bytes; "
+    "other content types than these are taken as raw.",
+)
 
 
 def _header(description: str, **schema: object) -> dict[str, Any]:

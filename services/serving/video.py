@@ -29,7 +29,7 @@ from services.asgi.problems import responses
 from services.asgi.upload import save_media
 from services.serving.desk import JobDesk
 from services.serving.jobs import SUFFIXES, JobView, address
-from services.serving.openapi import BINARY, REGIONS
+from services.serving.openapi import body_of
 from services.serving.pool import ModelPool
 from services.serving.wishes import MANY, Keep, Mask, Search, Style, Threshold, listed, selection_of
 
@@ -51,24 +51,7 @@ PROBLEMS: Final = responses(
     JobsAway,
     StorageFull,
 )
-VIDEO_BODY: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "description": "The video, raw or as the file of a form. Its kind is found out from its bytes.",
-        "content": {
-            **{kind: {"schema": BINARY} for kind in SUFFIXES},
-            "application/octet-stream": {"schema": BINARY},
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {"file": BINARY, "regions": REGIONS},
-                    "required": ["file"],
-                    "additionalProperties": False,
-                }
-            },
-        },
-    }
-}
+VIDEO_BODY: Final = body_of(SUFFIXES, "The video, raw or as the file of a form. Its kind is found out from its bytes.")
 ACCEPTED: Final[dict[str, Any]] = {
     "description": "The video is taken; its job is at Location.",
     "headers": {"Location": {"required": True, "schema": {"type": "string"}}},
