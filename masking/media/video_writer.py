@@ -1,10 +1,7 @@
 """Write a masked video like the one that it was read from, complete under its name or not at all."""
 
 import contextlib
-import errno
 import math
-import os
-import secrets
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, cast
@@ -20,6 +17,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from masking.errors import DamagedMedia, StorageError
+from masking.media.sealed_file import hidden_beside, settle, storage_failure
 from masking.media.video_codec import Coding, coding, colour_range
 from masking.media.video_frame import VideoFrame
 from masking.media.video_reader import VideoReader
@@ -27,7 +25,6 @@ from masking.media.video_sound import KeptSound, Sound
 
 _MUXERS: Final = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
 _USUAL_RATE: Final = 25
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class VideoWriter:
@@ -59,7 +56,7 @@ class VideoWriter:
         self._last = 0
         self._end = 0.0
         self._stream: VideoStream | None = None
-        self._hidden = _hidden_file(path)
+        self._hidden = hidden_beside(path, "video")
         self._target = self._opened()
 
     def __enter__(self) -> Self:
@@ -104,7 +101,7 @@ class VideoWriter:
             if self._sound is not None:
                 self._target.mux(list(self._sound.until(self._end if self._like.damage else math.inf)))
             self._target.close()
-            _settle(self._hidden, self.path)
+            settle(self._hidden, self.path)
         except (FFmpegError, OSError) as error:
             raise _failure(error) from error
 
@@ -189,29 +186,5 @@ class VideoWriter:
             self._target.mux(packet)
 
 
-def _hidden_file(path: Path) -> Path:
-    hidden = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        os.close(os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except OSError as error:
-        raise _failure(error) from error
-    return hidden
-
-
-def _settle(hidden: Path, path: Path) -> None:
-    """Bring the file to the disk, then give it its name, then bring the name to the disk."""
-    with hidden.open("rb") as file:
-        os.fsync(file.fileno())
-    hidden.replace(path)
-    with contextlib.suppress(OSError):  # not every system lets a folder be opened
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
 def _failure(error: FFmpegError | OSError) -> StorageError:
-    if error.errno in _FULL:
-        return StorageError("the disk is full")
-    return StorageError("the video cannot be written")
+    return storage_failure(error, "video")
