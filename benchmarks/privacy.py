@@ -1,7 +1,9 @@
 """Who is still named behind each style, on real people: naive, parrot, pixel distance and linkage, beside chance.
 
+`toned` is `surrogate` with the skin tone kept.
+
 `python -m benchmarks.privacy`; reads `identities/PERSON/PHOTO` of the folder that MASKER_REAL_DATA names. Where dlib's
-recogniser is installed (`dlib-bin` and `face_recognition_models`), it attacks as well.
+recogniser is installed (`dlib-bin` and `face_recognition_models`, the extra `judges`), it attacks as a parrot as well.
 """
 
 import importlib
@@ -34,15 +36,18 @@ from masking.evaluation.privacy import PrivacyFigures, StyleFigures, judge
 from masking.evaluation.utility import landmark_error, outside_changed
 from masking.face.cover import cover, draws
 from masking.face.detectors import DETECTORS, Detector
-from masking.face.maskers import MASKERS
+from masking.face.maskers import TONED, Masker, maskers_with
 from masking.face.search import search
+from masking.face.surrogates.tones import ToneKeeper
 from masking.onnx import open_session
 from masking.types import Faces
 from mlops.registry.bundle import current
 from mlops.settings import load_settings
 
 THRESHOLD = 0.2
+KEPT = "toned"
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".pgm", ".bmp"})
+DLIB = "dlib"
 DLIB_PX = 150
 DLIB_EYES = np.array([[0.318, 0.314], [0.669, 0.314]])
 """Where dlib's own alignment puts the middles of the eyes, in shares of its square."""
@@ -70,12 +75,14 @@ def main() -> None:
         raise SystemExit("no model is installed: run `make run` first")
     detector = DETECTORS[bundle.architecture](open_session(bundle.graphs["fp32"]))
     captures = list(read(settings.real_data / "identities", detector))
-    shown = {style: (masked(captures, style), masked(captures, style)) for style in MASKERS}
+    maskers = dict(maskers_with(bundle.averages))
+    maskers[KEPT] = maskers[TONED]
+    shown = {style: (masked(captures, style, maskers), masked(captures, style, maskers)) for style in maskers}
     for view in ("face", "face and surroundings"):
         report(view, judged(captures, shown, cut=view == "face"))
     for style, (album, _) in shown.items():
         print(f"{style}: {kept(captures, album, detector)}")
-    print(f"pixels changed outside a mask: {max(outside(captures, style) for style in MASKERS)}")
+    print(f"pixels changed outside a mask: {max(outside(captures, style, maskers) for style in maskers)}")
 
 
 def read(folder: Path, detector: Detector) -> Iterator[Capture]:
@@ -93,19 +100,20 @@ def read(folder: Path, detector: Detector) -> Iterator[Capture]:
             yield Capture(path.parent.name, pixels, faces, faces.landmarks[int(np.argmax(sides.prod(axis=1)))])
 
 
-def masked(captures: Sequence[Capture], style: str) -> list[Image]:
+def masked(captures: Sequence[Capture], style: str, maskers: Mapping[str, Masker]) -> list[Image]:
     """Mask every capture as a file of its own: with a fresh key."""
-    return [_covered(capture, style)[0] for capture in captures]
+    return [_covered(capture, style, maskers)[0] for capture in captures]
 
 
-def outside(captures: Sequence[Capture], style: str) -> int:
+def outside(captures: Sequence[Capture], style: str, maskers: Mapping[str, Masker]) -> int:
     """Count the pixels of all captures that changed where no mask lies."""
-    return sum(outside_changed(capture.pixels, *_covered(capture, style)) for capture in captures)
+    return sum(outside_changed(capture.pixels, *_covered(capture, style, maskers)) for capture in captures)
 
 
-def _covered(capture: Capture, style: str) -> tuple[Image, NDArray[np.bool_]]:
+def _covered(capture: Capture, style: str, maskers: Mapping[str, Masker]) -> tuple[Image, NDArray[np.bool_]]:
     numbers = draws(secrets.token_bytes(32), range(len(capture.faces)))
-    pixels, touched = cover(capture.pixels, capture.faces, style, numbers)
+    tones = ToneKeeper() if style == KEPT else None
+    pixels, touched = cover(capture.pixels, capture.faces, style, numbers, maskers, tones)
     return np.asarray(pixels, np.uint8), touched
 
 
@@ -124,11 +132,11 @@ def judged(
             for style, (first, second) in shown.items()
         }
     network = dlib_network()
-    attackers: Mapping[str, Attacker] = ATTACKERS if network is None else {**ATTACKERS, "dlib": nearest_dlib}
+    attackers: Mapping[str, Attacker] = ATTACKERS if network is None else {**ATTACKERS, DLIB: nearest_dlib}
 
     def describe(crops: Sequence[Image], where: NDArray[np.float32]) -> Evidence:
         evidence = examine(crops, where)
-        return evidence if network is None else {**evidence, "dlib": dlib_rows(network, crops, where)}
+        return evidence if network is None else {**evidence, DLIB: dlib_rows(network, crops, where)}
 
     people = [capture.person for capture in captures]
     return judge(plain, people, points, albums, attackers=attackers, describe=describe)
@@ -152,7 +160,8 @@ def report(view: str, figures: PrivacyFigures) -> None:
         f"\nattackers see the {view}: {figures.people} people, {figures.captures} photos, {figures.enrolled} in the "
         f"gallery, chance {figures.chance:.4f}; the judge is {valid}"
     )
-    print(f"{'style':10} {'parrot (strongest)':>46} {'naive':>22} {'pixel':>22} {'linkage':>22}")
+    dlib = f" {DLIB:>22}" if any(each.attacker == DLIB for each in figures.unmasked.attacks) else ""
+    print(f"{'style':10} {'parrot (strongest)':>46} {'naive':>22} {'pixel':>22} {'linkage':>22}{dlib}")
     for style, each in {"unmasked": figures.unmasked, **figures.styles}.items():
         print(f"{style:10} {_row(each, figures.chance)}")
 
@@ -160,7 +169,9 @@ def report(view: str, figures: PrivacyFigures) -> None:
 def _row(style: StyleFigures, chance: float) -> str:
     best = style.strongest
     parrot = f"{_rate(best)} = {best.rank1.value / chance:4.1f}x chance, {best.attacker}"
-    return f"{parrot:>46} " + " ".join(f"{_rate(each):>22}" for each in (style.naive, style.pixel, style.linkage))
+    neural = [each for each in style.attacks if each.attacker == DLIB]
+    others = (style.naive, style.pixel, style.linkage, *neural)
+    return f"{parrot:>46} " + " ".join(f"{_rate(each):>22}" for each in others)
 
 
 def _rate(figures: AttackFigures | None) -> str:
@@ -196,7 +207,7 @@ def dlib_rows(network: Any, crops: Sequence[Image], landmarks: NDArray[np.float3
 
 def nearest_dlib(evidence: Evidence, split: Split) -> Floats:
     """A person is as like a probe as the mean of that person's captures."""
-    rows = evidence["dlib"]
+    rows = evidence[DLIB]
     people = np.unique(split.person[split.gallery])
     centres = np.stack([rows[split.gallery][split.person[split.gallery] == each].mean(axis=0) for each in people])
     distance: Floats = np.linalg.norm(rows[split.probes][:, None] - centres[None], axis=2)

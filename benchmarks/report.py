@@ -25,6 +25,7 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "privacy": ("benchmarks.privacy",),
     "video": ("benchmarks.video",),
     "live": ("benchmarks.live",),
+    "voice": ("benchmarks.voice",),
     "evaluation": ("pipelines.figures",),
 }
 """The module that each result comes from, with its arguments."""

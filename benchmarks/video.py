@@ -40,6 +40,8 @@ PEER_PIXELS: Final = 12_000_000
 """Pixels that the peer gets to see in a round; each frame costs it the same."""
 LIMITS: Final = VideoLimits(bytes=1 << 34, pixels=64_000_000, side=16384, seconds=36_000)
 REFERENCE_SCORES: Final = (0.2, 0.3, 0.5)
+MEMORY_EVERY: Final = 6
+"""One frame in so many of a clip is in the videos whose memory is measured: what is held is counted in frames."""
 SHORT_SECONDS, USUAL_SECONDS, LONG_SECONDS = 10, 60, 600
 
 
@@ -170,8 +172,8 @@ def covered(faces: Faces, width: int, height: int) -> NDArray[np.bool_]:
 
 
 def memory(clip: Path, folder: Path, seconds: int) -> None:
-    """Peak memory of masking a short and a long 1080p video, each in a process of its own."""
-    full = remade(clip, folder / "full.mp4", FULL_HD)
+    """Peak memory of masking a short and a long 1080p video with few frames a second, each in a process of its own."""
+    full = remade(clip, folder / "full.mp4", FULL_HD, every=MEMORY_EVERY)
     peaks = []
     for length in (SHORT_SECONDS, seconds):
         source = looped(full, folder / f"{length}.mp4", length)

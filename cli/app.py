@@ -11,7 +11,7 @@ from cli.outcome import Exit
 
 app = typer.Typer(
     name="masker",
-    help="Masks the faces of photos and videos, on this machine alone.",
+    help="Masks faces and voices, on this machine alone.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -50,17 +50,26 @@ def root(
 
 @app.command()
 def styles() -> None:
-    """List the styles of a mask."""
-    from cli.styles import STYLES
+    """List the styles of masks, what they hide, and what was measured."""
+    from cli.engine import start_engine
+    from cli.styles import lines
+    from mlops.layers import InvalidSettings
+    from mlops.settings import load_settings
 
-    for name, line in STYLES.items():
-        typer.echo(f"{name:10} {line}")
+    try:
+        settings = load_settings()
+    except InvalidSettings as error:
+        typer.echo(f"masker: {error}", err=True)
+        raise typer.Exit(Exit.ERROR) from error
+    bundle = start_engine(settings).voice_bundle()
+    for line in lines(bundle, settings.masking.style, settings.masking.voice_style):
+        typer.echo(line)
 
 
 @app.command()
 def mask(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="IN...", help="Photos, videos, folders; - for standard input.")
+        list[Path], typer.Argument(metavar="IN...", help="Photos, videos, sound, folders; - for standard input.")
     ],
     out: Annotated[
         str | None,
@@ -76,9 +85,17 @@ def mask(
     doubt: Annotated[
         str, typer.Option(help="Frames in doubt: mask them whole, or withhold the video.", metavar="mask|withhold")
     ] = "mask",
-    sound: Annotated[
-        str, typer.Option(help="Sound of videos: drop it, or keep the voices as they are.", metavar="drop|keep")
+    voice: Annotated[
+        str,
+        typer.Option(help="Sound of videos: drop it, mask the voices, or keep it as it is.", metavar="drop|mask|keep"),
     ] = "drop",
+    voice_style: Annotated[str | None, typer.Option(help="Style of voices; `masker styles` lists them.")] = None,
+    background: Annotated[
+        str | None, typer.Option(help="Sound that is no speech: silence, or as it is.", metavar="drop|keep")
+    ] = None,
+    consistent: Annotated[
+        bool, typer.Option("--consistent", help="One pseudo-voice for each speaker of a file: it tells who said what.")
+    ] = False,
     regions: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Region list (.csv or .json) to mask and keep, as --boxes writes."),
@@ -98,9 +115,17 @@ def mask(
         typer.Option(metavar="PLACE", help="Reports: a .json file for one input, else a folder; - for stdout."),
     ] = None,
     key_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Secret from which surrogates are drawn; same key, same draws.")
+        Path | None, typer.Option(metavar="FILE", help="Secret for surrogates and pseudo-voices; same key, same draws.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look for faces only; write nothing but --boxes.")] = False,
+    keep_tone: Annotated[
+        bool,
+        typer.Option(
+            "--keep-tone", help="Surrogates of light, medium or dark skin as the face: it tells people apart."
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Look for faces and speech only; write nothing but --boxes.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace existing outputs, never an input.")] = False,
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave existing outputs, and do not work on their inputs.")
@@ -109,7 +134,7 @@ def mask(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Tell of faults only.")] = False,
     jobs: Annotated[int, typer.Option(min=0, help="Files worked on at one time; 0: one for each core, at most 4.")] = 0,
 ) -> None:
-    """Mask the faces of photos, videos and whole folders.
+    """Mask the faces and voices of photos, videos, sound files and whole folders.
 
     Folders are taken with all folders in them, and names are kept; hidden files and what is no media are passed over
     and counted. Of several inputs, a folder keeps its name in OUT. Metadata does not go along, the time of the file
@@ -120,10 +145,11 @@ def mask(
 
     asked = Asked(
         sources=tuple(sources), out=Path(out) if out else None,
-        style=style, threshold=threshold, search=search, doubt=doubt, sound=sound,
+        style=style, threshold=threshold, search=search, doubt=doubt,
+        voice=voice, voice_style=voice_style, background=background, consistent=consistent,
         regions=regions, boxes=boxes, mask=tuple(mask_boxes or ()), keep=tuple(keep_boxes or ()), report=report,
-        key_file=key_file, dry_run=dry_run, force=force, skip_existing=skip_existing, as_json=as_json, quiet=quiet,
-        jobs=jobs, into=bool(out) and str(out).endswith(os.sep),
+        key_file=key_file, keep_tone=keep_tone, dry_run=dry_run, force=force, skip_existing=skip_existing,
+        as_json=as_json, quiet=quiet, jobs=jobs, into=bool(out) and str(out).endswith(os.sep),
     )  # fmt: skip
     raise typer.Exit(mask_files(asked))
 
@@ -134,6 +160,12 @@ def verify(
     output: Annotated[Path, typer.Argument(metavar="OUT", help="The masked file.")],
     report: Annotated[Path, typer.Argument(metavar="REPORT", help="Its report, as `masker mask --report` wrote it.")],
     regions: Annotated[Path | None, typer.Option(metavar="FILE", help="Region list that it was masked with.")] = None,
+    mask_boxes: Annotated[
+        list[str] | None, typer.Option("--mask", metavar="X1,Y1,X2,Y2", help="A region that it was masked with.")
+    ] = None,
+    keep_boxes: Annotated[
+        list[str] | None, typer.Option("--keep", metavar="X1,Y1,X2,Y2", help="A region that was kept.")
+    ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Score from which a face counts; else that of the report.")
     ] = None,
@@ -146,13 +178,17 @@ def verify(
 ) -> None:
     """Look at a masked file a second time: 0 if nothing shows, 4 if anything does.
 
-    A finding is a face, found in IN or in OUT, that looks in OUT as it does in IN; metadata or sound that came along;
-    another size, length or timing; or a file that is not the one of the report. It cannot find a face that the detector
-    sees in neither file, and it does not know whom clothes or a place give away.
+    A finding is a face, found in IN or in OUT, that looks in OUT as it does in IN, and speech that sounds as it did;
+    metadata or sound that came along; another size, length or timing; or a file that is not the one of the report.
+    What is taken for a face in a video only weakly and for a moment is told, but is no finding. It cannot find a face
+    that the detector sees in neither file, and it does not know whom clothes, words or a place give away.
     """
     from cli.verify import Question, verify_file
 
-    question = Question(source, output, report, regions, threshold, search, 1 if everything else every, as_json)
+    question = Question(
+        source, output, report, regions, tuple(mask_boxes or ()), tuple(keep_boxes or ()), threshold, search,
+        1 if everything else every, as_json,
+    )  # fmt: skip
     raise typer.Exit(verify_file(question))
 
 

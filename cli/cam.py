@@ -5,7 +5,8 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,22 +68,28 @@ def stream(live: Live) -> Exit:
 
 def _run(frames: Iterator[bytes], mask: Mask, show: Show) -> None:
     """Send each frame through; tell now and then how long that takes, and every new fault at once."""
-    waits: list[float] = []
-    last, black = "", 0
-    for jpeg in frames:
+    recent: deque[tuple[float, float]] = deque(maxlen=TOLD_EVERY)
+    last, black, count = "", 0, 0
+    for count, jpeg in enumerate(frames, start=1):
         start = time.perf_counter()
         shown, milliseconds, fault = mask(jpeg)
-        waits.append(1000 * (time.perf_counter() - start))
+        recent.append((1000 * (time.perf_counter() - start), milliseconds))
         show(shown)
         black += bool(fault)
         if fault and fault != last:
             typer.echo(f"black frame: {printable(fault)}", err=True)
         last = fault
-        if len(waits) % TOLD_EVERY == 0:
-            recent = statistics.median(waits[-TOLD_EVERY:])
-            typer.echo(f"{len(waits)} frames: {recent:.1f} ms each, {milliseconds:.1f} ms of it masking", err=True)
-            del waits[: -TOLD_EVERY * 100]
+        if count % TOLD_EVERY == 0:
+            _tell_pace(count, recent)
+    if count % TOLD_EVERY:
+        _tell_pace(count, recent)
     typer.echo(f"ended; {black} frames were black", err=True)
+
+
+def _tell_pace(count: int, recent: Collection[tuple[float, float]]) -> None:
+    """Tell the medians of the last frames: all of the time, and masking's part of it."""
+    whole, masking = (statistics.median(each) for each in zip(*recent, strict=True))
+    typer.echo(f"{count} frames: {whole:.1f} ms each, {masking:.1f} ms of it masking", err=True)
 
 
 def _frames(live: Live) -> Iterator[bytes]:
@@ -93,6 +100,8 @@ def _frames(live: Live) -> Iterator[bytes]:
     """
     import cv2
 
+    # What OpenCV warns of where there is no camera is said below in words of our own.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     capture = cv2.VideoCapture(str(live.source)) if live.source is not None else cv2.VideoCapture(live.device)
     if not capture.isOpened():
         raise UsageError(f"{live.source or f'camera {live.device}'} cannot be opened")

@@ -1,5 +1,6 @@
 """`masker mask`: what was asked for becomes a plan, the plan a run, the run an exit code."""
 
+import contextlib
 import json
 import os
 import threading
@@ -15,6 +16,7 @@ from cli.batch import run
 from cli.faults import NotInstalledError, UsageError
 from cli.outcome import Exit, Outcome, State, exit_code
 from cli.plan import STREAM, Plan, Task, plan
+from cli.sweep import sweep
 from cli.tell import Teller, emit
 
 if TYPE_CHECKING:
@@ -117,9 +119,11 @@ def _run(asked: Asked, planned: Plan, reports: dict[Task, Path]) -> Exit:
     states = _tell_passed(planned, teller)
     if not planned.tasks:
         return exit_code(states)
+    _sweep(planned, reports, teller)
     stop = threading.Event()
     engine = start_engine(threads=max(1, cores() // jobs))
-    masker_of(wishes.photos.style, engine.model.maskers)
+    if _has_pictures(planned):
+        masker_of(wishes.photos.style, engine.model.maskers)
     worker = Worker(
         engine=engine,
         wishes=wishes,
@@ -140,6 +144,17 @@ def _run(asked: Asked, planned: Plan, reports: dict[Task, Path]) -> Exit:
     return exit_code(states)
 
 
+def _has_pictures(planned: Plan) -> bool:
+    """Tell whether faces are to be looked for in any file; what standard input holds is not known yet."""
+    from cli.kinds import Kind, given
+
+    for task in planned.tasks:
+        with contextlib.suppress(OSError):
+            if task.source != STREAM and given(task.source).kind is not Kind.SOUND:
+                return True
+    return False
+
+
 def _tell_passed(planned: Plan, teller: Teller) -> list[State]:
     """Tell what is not worked on; a folder that may not be read is a fault."""
     if planned.passed:
@@ -153,6 +168,14 @@ def _tell_passed(planned: Plan, teller: Teller) -> list[State]:
     if not planned.tasks and not planned.kept:
         teller.say("there is nothing to mask")
     return [State.FAILED] * len(planned.closed)
+
+
+def _sweep(planned: Plan, reports: dict[Task, Path], teller: Teller) -> None:
+    """Remove what a run that was killed left in the folders that this one writes to."""
+    targets = [task.target for task in planned.tasks if task.target not in (None, STREAM)]
+    removed = sweep(place.parent for place in (*targets, *reports.values()) if place is not None)
+    if removed:
+        teller.say(f"removed {removed} {'file' if removed == 1 else 'files'} that an earlier run left unfinished")
 
 
 def _with_report(done: "Result", asked: Asked, reports: dict[Task, Path]) -> Outcome:

@@ -42,6 +42,7 @@ class Outcome:
         output: Path of the masked file; None if there is none.
         kind: Media type; None where it was never known.
         faces: How many faces are masked, or in a dry run would be.
+        speech: Seconds of speech that are masked, or in a dry run would be; None where no sound is masked.
         notes: What else was changed, as in the report.
         seconds: Wall time spent on this file.
         error: Class and text of what went wrong; None if nothing did.
@@ -52,6 +53,7 @@ class Outcome:
     output: str | None = None
     kind: str | None = None
     faces: int = 0
+    speech: float | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     error: str | None = None

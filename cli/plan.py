@@ -20,6 +20,14 @@ _FAMILIES: Final = (
     {".mov"},
     {".mkv"},
     {".webm"},
+    {".wav", ".wave"},
+    {".flac"},
+    {".mp3"},
+    {".m4a", ".m4b"},
+    {".aac"},
+    {".ogg", ".oga", ".opus"},
+    {".mka"},
+    {".weba"},
 )
 _TOLD = 3
 
@@ -114,7 +122,7 @@ def plan(
 
 def _streamed(sources: Sequence[Path], out: Path | None, *, force: bool) -> Plan:
     if len(sources) != 1 or sources[0].is_dir():
-        raise UsageError("'-' stands for one picture: give one input and one output")
+        raise UsageError("'-' stands for one picture or sound: give one input and one output")
     (source,) = sources
     if source != STREAM and not source.exists():
         raise UsageError(f"{source} is not there")

@@ -1,14 +1,59 @@
-"""One line for each style."""
+"""What `masker styles` prints: the styles with honest labels, and what was measured of the voices."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
-STYLES: Mapping[str, str] = MappingProxyType(
-    {
-        "solid": "One colour over the whole head; nothing of the face is left. The default.",
-        "pixelate": "A coarse mosaic. Softer to look at; the rough shades of the face are left.",
-        "blur": "A strong blur. Softer still; do not use it where somebody might try to recognise the person.",
-        "surrogate": "An artificial face, drawn at random with a secret key; it keeps coarse steps of pose and light.",
-        "averages": "The mean face of at least 20 people, drawn likewise; where the model was trained with so many.",
-    }
-)
+from mlops.registry.bundle import Bundle
+
+Figures = Mapping[str, Mapping[str, Any]]
+
+
+def lines(bundle: Bundle | None, face: str, voice: str) -> Iterator[str]:
+    """Yield the styles of faces and voices, a line each, and below a voice what was measured of it.
+
+    Args:
+        bundle: Files of the model that masks voices; None where there is none.
+        face: The style that a face gets unless asked otherwise.
+        voice: The same for a voice.
+    """
+    from masking.styles import FACE_LABELS, VOICE_LABELS
+
+    yield "faces (--style)"
+    for name, label in FACE_LABELS.items():
+        yield _line(name, label, name == face)
+    yield "voices (--voice-style)"
+    figures = {} if bundle is None else read_figures(bundle.figures)
+    for name, label in VOICE_LABELS.items():
+        yield _line(name, label, name == voice)
+        told = ", ".join(f"{what} {_short(value)}" for what, value in figures.get(name, {}).items())
+        if told:
+            yield f"  {'':10} measured: {told}"
+    yield _source(bundle, figures)
+
+
+def read_figures(path: Path | None) -> Figures:
+    """Read the figures that lie in a bundle, by style and name; what cannot be read is none."""
+    try:
+        found = {} if path is None else json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {style: values for style, values in found.items() if isinstance(values, dict)}
+
+
+def _line(name: str, label: str, default: bool) -> str:
+    return f"  {name:10} {label}{' The default.' if default else ''}"
+
+
+def _source(bundle: Bundle | None, figures: Figures) -> str:
+    if bundle is None:
+        return "no model of voices is installed, so nothing is known of how well they are masked"
+    model = f"{bundle.name} version {bundle.version}"
+    return f"figures of {model}" if figures else f"nothing was measured of {model}"
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

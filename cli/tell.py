@@ -47,14 +47,14 @@ class Teller:
             if not self._quiet or outcome.error:
                 self._line(f"[{self._done}/{self._total}] {_sentence(outcome)}")
 
-    def progress(self, file: str, done: int, total: int | None) -> None:
+    def progress(self, file: str, done: int, total: int | None, unit: str = "frames") -> None:
         """Tell how far the work on one long file is; drawn on a terminal only."""
         with self._lock:
             now = time.monotonic()
             if not self._terminal or now - self._drawn < _REDRAW_SECONDS:
                 return
             self._drawn = now
-            share = f"{100 * done // total} %" if total else f"{done} frames"
+            share = f"{100 * done // total} %" if total else f"{done} {unit}"
             sys.stderr.write(f"{_CLEAR}[{self._done + 1}/{self._total}] {printable(file)}: {share}")
             sys.stderr.flush()
 
@@ -76,14 +76,23 @@ def emit(values: Mapping[str, object]) -> None:
 
 
 def _sentence(outcome: Outcome) -> str:
-    faces = f"{outcome.faces} {'face' if outcome.faces == 1 else 'faces'}"
+    what = _counted(outcome)
     told = {
-        State.MASKED: f"{faces} masked",
-        State.FOUND: f"{faces} found",
-        State.NEEDS_REVIEW: f"{faces} masked; needs review",
+        State.MASKED: f"{what} masked",
+        State.FOUND: f"{what} found",
+        State.NEEDS_REVIEW: f"{what} masked; needs review",
         State.WITHHELD: "withheld",
         State.FAILED: "failed",
         State.SKIPPED: "left as it is",
     }[outcome.state]
     error = f": {outcome.error}" if outcome.error else ""
     return f"{outcome.file}: {told}{error} ({outcome.seconds:.2f} s)"
+
+
+def _counted(outcome: Outcome) -> str:
+    """Say what was masked or found: faces, speech, or of a video with masked voices both."""
+    faces = f"{outcome.faces} {'face' if outcome.faces == 1 else 'faces'}"
+    if outcome.speech is None:
+        return faces
+    speech = f"{outcome.speech:.1f} s of speech"
+    return speech if (outcome.kind or "").startswith("audio/") else f"{faces} and {speech}"

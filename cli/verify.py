@@ -1,13 +1,19 @@
 """`masker verify`: what does not fit, and who shows."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from cli.faults import NotInstalledError, UsageError
 from cli.outcome import Exit
 from cli.tell import emit, printable
+
+if TYPE_CHECKING:
+    from masking.evaluation.open_faces import Finding
+    from masking.selection import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +24,8 @@ class Question:
     output: Path
     report: Path
     regions: Path | None = None
+    mask: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
     threshold: float | None = None
     search: str = "thorough"
     every: int = 10
@@ -48,20 +56,43 @@ def verify_file(question: Question) -> Exit:
 
 
 def _verified(question: Question) -> Exit:
-    from cli.engine import cores, start_engine
-    from cli.regions import Regions, read_regions
-    from masking.face.search import EFFORTS
-    from masking.policy import check_threshold
-    from masking.verify import Judge, read_report, verify
+    from cli.kinds import Kind, given
 
     for path in (question.source, question.output, question.report):
         if not path.is_file():
             raise UsageError(f"{path} is not there, or is no file")
+    kinds = [given(path).kind for path in (question.source, question.output)]
+    if kinds == [Kind.SOUND, Kind.SOUND]:
+        return _heard(question)
+    if Kind.SOUND in kinds:
+        raise UsageError("one of the files is sound, and the other is not")
+    return _seen(question)
+
+
+def _heard(question: Question) -> Exit:
+    """Listen to a sound file beside its original."""
+    from cli.engine import cores, start_engine
+    from masking.verify_voice import Ear, read_voice_report, verify_sound
+
+    report = read_voice_report(question.report.read_bytes())
+    engine = start_engine(threads=cores())
+    found = verify_sound(question.source, question.output, report, Ear(engine.voice_model.vad, engine.sounds))
+    told = f"compared {found.speech_seconds:.1f} s of speech in {found.seconds:.1f} s of sound"
+    return _answer(question, found.findings, asdict(found), told)
+
+
+def _seen(question: Question) -> Exit:
+    """Look at a photo or a video beside its original; where voices are masked, listen too."""
+    from cli.engine import cores, start_engine
+    from masking.face.search import EFFORTS
+    from masking.policy import check_threshold
+    from masking.verify import Judge, read_report, verify
+
     if question.search not in EFFORTS:
         raise UsageError(f"unknown search; known are {', '.join(EFFORTS)}")
     if question.threshold is not None:
         check_threshold(question.threshold)
-    regions = Regions() if question.regions is None else read_regions(question.regions)
+    selection = _selection(question)
     report = read_report(question.report.read_bytes())
     engine = start_engine(threads=cores())
     judge = Judge(
@@ -70,29 +101,44 @@ def _verified(question: Question) -> Exit:
         videos=engine.videos,
         threshold=question.threshold,
         search=question.search,
-        selection=regions.of(question.source.name),
+        selection=selection,
         every=question.every,
+        vad=None if report.voice is None else engine.voice_model.vad,
     )
     found = verify(question.source, question.output, report, judge)
-    shows = bool(found.findings)
-    if question.as_json:
-        emit(
-            {
-                "file": str(question.output),
-                "state": "shows" if shows else "nothing_shows",
-                "error": None,
-                **asdict(found),
-            }
-        )
-    else:
-        for finding in found.findings:
-            where = f"frame {finding.frame}: " if finding.frame is not None else ""
-            box = f" at {', '.join(map(str, finding.box))}" if finding.box else ""
-            typer.echo(f"{finding.code}: {where}{finding.text}{box}")
-    told = f"{len(found.findings)} findings" if shows else "nothing shows"
-    typer.echo(
-        f"looked at {found.looked_at} of {found.frames} frames, {found.faces} faces in the original,"
-        f" {found.over_masks} shapes over masks taken for faces: {told}",
-        err=True,
+    unsure = (
+        f", {len(found.unconfirmed)} too weak and short to be sure (--json lists them)" if found.unconfirmed else ""
     )
+    told = (
+        f"looked at {found.looked_at} of {found.frames} frames, {found.faces} faces in the original,"
+        f" {found.over_masks} shapes over masks taken for faces{unsure}"
+    )
+    return _answer(question, found.findings, asdict(found), told)
+
+
+def _answer(question: Question, findings: Sequence["Finding"], values: Mapping[str, object], told: str) -> Exit:
+    shows = bool(findings)
+    if question.as_json:
+        state = "shows" if shows else "nothing_shows"
+        emit({"file": str(question.output), "state": state, "error": None, **values})
+    else:
+        for finding in findings:
+            typer.echo(_line(finding))
+    typer.echo(f"{told}: {f'{len(findings)} findings' if shows else 'nothing shows'}", err=True)
     return Exit.WITHHELD if shows else Exit.DONE
+
+
+def _selection(question: Question) -> "Selection":
+    """Give what the file was masked with: the list of a file, and what was drawn on the command line."""
+    from cli.regions import Regions, read_regions
+    from cli.wishes import drawn
+
+    listed = (Regions() if question.regions is None else read_regions(question.regions)).of(question.source.name)
+    rows = [drawn(action, text) for action in ("mask", "keep") for text in getattr(question, action)]
+    return replace(listed, rows=(*listed.rows, *rows))
+
+
+def _line(finding: "Finding") -> str:
+    where = f"frame {finding.frame}: " if finding.frame is not None else ""
+    box = f" at {', '.join(map(str, finding.box))}" if finding.box else ""
+    return f"{finding.code}: {where}{finding.text}{box}"

@@ -6,7 +6,35 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-MEDIA_SUFFIXES: Final = frozenset(
+SOUND_SUFFIXES: Final = frozenset(
+    [
+        ".wav",
+        ".wave",
+        ".flac",
+        ".mp3",
+        ".m4a",
+        ".m4b",
+        ".aac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".mka",
+        ".weba",
+        ".wma",
+        ".aif",
+        ".aiff",
+        ".aifc",
+        ".caf",
+        ".au",
+        ".amr",
+        ".ac3",
+        ".mp2",
+        ".ape",
+        ".wv",
+    ]
+)
+"""Names that promise sound."""
+MEDIA_SUFFIXES: Final = SOUND_SUFFIXES.union(
     [
         ".jpg",
         ".jpeg",
@@ -50,10 +78,10 @@ MEDIA_SUFFIXES: Final = frozenset(
         ".mxf",
     ]
 )
-"""Names that promise a picture. A kind that is not masked here counts too: a face that was passed over must be told."""
+"""Names that promise a picture or sound. A kind that is not masked here counts too: who is passed over must be told."""
 
 _HEAD_BYTES: Final = 16
-_MAGICS: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"\x1aE\xdf\xa3")
+_MAGICS: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"\x1aE\xdf\xa3", b"fLaC", b"OggS", b"ID3")
 
 
 @dataclass(slots=True)
@@ -86,7 +114,7 @@ def walk(folder: Path, without: Path | None = None) -> Walked:
 
 
 def looks_like_media(path: Path) -> bool:
-    """Tell whether a file's name or its first bytes promise a picture or a video."""
+    """Tell whether a file's name or its first bytes promise a picture, a video or sound."""
     if path.suffix.lower() in MEDIA_SUFFIXES:
         return True
     try:
@@ -94,7 +122,7 @@ def looks_like_media(path: Path) -> bool:
             head = stream.read(_HEAD_BYTES)
     except OSError:
         return False
-    riff = head[:4] == b"RIFF" and head[8:12] in (b"WEBP", b"AVI ")
+    riff = head[:4] == b"RIFF" and head[8:12] in (b"WEBP", b"AVI ", b"WAVE")
     return head.startswith(_MAGICS) or head[4:8] == b"ftyp" or riff
 
 

@@ -1,6 +1,6 @@
 """What the user wishes, and the policy for each file that follows from it."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -8,8 +8,10 @@ from cli.asked import Asked
 from cli.faults import UsageError
 from cli.plan import Plan
 from cli.regions import Regions, read_regions
-from masking.policy import Policy, VideoPolicy
+from masking.errors import PolicyError
+from masking.policy import SOUNDS, Policy, VideoPolicy
 from masking.selection import Listed, Selection
+from masking.voice.policy import VoicePolicy
 from mlops.settings import load_settings
 
 KEY_CHARACTERS: Final = 32
@@ -22,14 +24,18 @@ class Wishes:
     Attributes:
         photos: The policy for photos, without regions.
         videos: The policy for videos, without regions.
+        voices: The policy for voices.
         regions: What a person listed for each file.
         drawn: What a person listed for all files.
+        keyed: The keys were given; else each sound has a fresh one, so that no two can be linked.
     """
 
     photos: Policy
     videos: VideoPolicy
+    voices: VoicePolicy
     regions: Regions
-    drawn: tuple[Listed, ...] = field(default=())
+    drawn: tuple[Listed, ...] = ()
+    keyed: bool = False
 
     def photo(self, name: str) -> Policy:
         """Give the policy for the photo of this name."""
@@ -37,7 +43,11 @@ class Wishes:
 
     def video(self, name: str) -> VideoPolicy:
         """Give the policy for the video of this name."""
-        return replace(self.videos, selection=self._selection(name))
+        return replace(self.videos, selection=self._selection(name), voice=self.voice())
+
+    def voice(self) -> VoicePolicy:
+        """Give the policy for the voices of the next file."""
+        return self.voices if self.keyed else replace(self.voices, key=VoicePolicy().key)
 
     def _selection(self, name: str) -> Selection:
         listed = self.regions.of(name)
@@ -55,21 +65,32 @@ def read_wishes(asked: Asked, planned: Plan) -> Wishes:
     defaults = load_settings().masking
     style = asked.style or defaults.style
     threshold = defaults.threshold if asked.threshold is None else asked.threshold
-    photos = Policy(style, threshold)
-    videos = VideoPolicy(style, threshold, doubt=asked.doubt, sound=asked.sound)
+    tone = "keep" if asked.keep_tone else "drop"
+    photos = Policy(style, threshold, tone=tone)
+    videos = VideoPolicy(style, threshold, tone=tone, doubt=asked.doubt, sound=_sound(asked.voice))
+    voices = VoicePolicy(
+        asked.voice_style or defaults.voice_style, asked.background or defaults.voice_background, asked.consistent
+    )
     if asked.search is not None:
         photos, videos = replace(photos, search=asked.search), replace(videos, search=asked.search)
     if asked.key_file is not None:
         key = read_key(asked.key_file)
-        photos, videos = replace(photos, key=key), replace(videos, key=key)
+        photos, videos, voices = replace(photos, key=key), replace(videos, key=key), replace(voices, key=key)
     regions = Regions() if asked.regions is None else read_regions(asked.regions)
     regions.check(task.name for task in (*planned.tasks, *planned.kept))
     listed = tuple(drawn(action, text) for action in ("mask", "keep") for text in getattr(asked, action))
-    return Wishes(photos, videos, regions, listed)
+    return Wishes(photos, videos, voices, regions, listed, asked.key_file is not None)
+
+
+def _sound(voice: str) -> str:
+    """Give what becomes of the sound of a video, which is asked for by the word for voices, as in HTTP."""
+    if voice not in SOUNDS:
+        raise PolicyError(f"unknown voice; known are {', '.join(SOUNDS)}")
+    return voice
 
 
 def read_key(path: Path) -> bytes:
-    """Read the secret from which surrogates are drawn.
+    """Read the secret from which surrogates and pseudo-voices are drawn.
 
     Raises:
         UsageError: The file cannot be read, or holds fewer than `KEY_CHARACTERS` bytes.

@@ -5,24 +5,28 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from cli.batch import Watch
 from cli.engine import Engine
+from cli.faults import NotInstalledError
+from cli.kinds import Given, Kind, given
 from cli.outcome import Outcome, State
 from cli.place import open_up, put
 from cli.plan import STREAM, Task
 from cli.regions import gather
 from cli.wishes import Wishes
+from masking.audio import mask_audio, mask_audio_bytes
+from masking.audio_speech import find_speech, find_video_speech
 from masking.errors import MaskingError, UnsupportedMedia, Withheld
 from masking.media.probe import probe
-from masking.media.video import probe_video, sniff_video
+from masking.media.video import probe_video
 from masking.pipeline import detect_image, mask_image
+from masking.policy import VideoPolicy
 from masking.report import MaskReport
 from masking.selection import Selection, of_faces
 from masking.video import detect_video, mask_video
-
-_HEAD_BYTES = 4096
+from masking.voice.loading import VoiceModel
+from masking.voice.report import VoiceReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class Result:
 
     task: Task
     outcome: Outcome
-    report: MaskReport | None = None
+    report: MaskReport | VoiceReport | None = None
     faces: Selection | None = None
 
 
@@ -40,13 +44,13 @@ class Worker:
     """Masks files as wished.
 
     Attributes:
-        engine: Finds the faces.
+        engine: Finds the faces, and masks the voices.
         wishes: How to mask.
         force: Existing outputs may be replaced.
-        dry: Nothing is masked; faces are looked for only.
+        dry: Nothing is masked; faces and speech are looked for only.
         wants_faces: The faces themselves are asked for, not their number alone.
         stop: Set when the run ends.
-        progress: Told of a file's name, the frames done and their number if known.
+        progress: Told of a file's name, how much is done, how much there is if known, and in which unit.
     """
 
     engine: Engine
@@ -55,7 +59,7 @@ class Worker:
     dry: bool
     wants_faces: bool
     stop: threading.Event
-    progress: Callable[[str, int, int | None], None]
+    progress: Callable[[str, int, int | None, str], None]
 
     def __call__(self, task: Task) -> Result:
         """Do one file. Faults of the file, the disk and the model are told in the outcome."""
@@ -64,6 +68,8 @@ class Worker:
             result = self._done(task)
         except Withheld as error:
             result = Result(task, self._failure(task, State.WITHHELD, str(error)))
+        except NotInstalledError as error:
+            result = Result(task, self._failure(task, State.FAILED, str(error)))
         except (MaskingError, OSError) as error:
             result = Result(task, self._failure(task, State.FAILED, f"{type(error).__name__}: {_text(error)}"))
         return replace(result, outcome=replace(result.outcome, seconds=round(time.perf_counter() - start, 3)))
@@ -73,15 +79,18 @@ class Worker:
         return Result(task, self._failure(task, State.FAILED, fault))
 
     def _done(self, task: Task) -> Result:
-        watch = Watch(self.stop, lambda done, total: self.progress(task.name, done, total))
+        file = given(task.source)
+        if file.kind is Kind.SOUND:
+            return self._sound(task, file)
+        watch = Watch(self.stop, lambda done, total: self.progress(task.name, done, total, "frames"))
         watch.started("read")
-        if task.source != STREAM and sniff_video(_head(task.source)):
-            return self._video(task, watch)
-        return self._photo(task, watch)
+        # Standard input is no file that a video could be read from piece by piece, and is refused as a photo.
+        video = file.kind is Kind.VIDEO and task.source != STREAM
+        return self._video(task, watch) if video else self._photo(task, file, watch)
 
-    def _photo(self, task: Task, watch: Watch) -> Result:
+    def _photo(self, task: Task, file: Given, watch: Watch) -> Result:
         engine, policy = self.engine, self.wishes.photo(task.name)
-        data = _read(task.source, engine.images.bytes)
+        data = file.read(engine.images.bytes)
         kind = probe(data, engine.images).kind.media_type
         faces = None
         if self.dry or self.wants_faces:
@@ -91,41 +100,73 @@ class Worker:
                 return Result(task, Outcome(str(task.source), State.FOUND, None, kind, len(found.faces)), None, faces)
         masked = mask_image(data, policy, engine.model.detector, engine.images, watch, engine.model.maskers)
         watch.started("write")
-        if task.target == STREAM:
-            sys.stdout.buffer.write(masked.data)
-            sys.stdout.buffer.flush()
-        elif task.target is not None:
-            put(masked.data, task.target, force=self.force)
-        return self._masked(task, masked.report, faces)
+        self._put(masked.data, task)
+        report = masked.report.by(engine.model)
+        return Result(task, _told(task, report, report.faces), report, faces)
 
     def _video(self, task: Task, watch: Watch) -> Result:
         engine, policy = self.engine, self.wishes.video(task.name)
         if not self.dry and (task.target is None or task.target == STREAM):
             raise UnsupportedMedia("a video is masked into a file, not to standard output")
+        voice = engine.voice_model if policy.sound == "mask" else None
         faces = None
         if self.dry or self.wants_faces:
             faces = gather(detect_video(task.source, policy, engine.model.detector, engine.videos, watch))
         if self.dry or task.target is None:
-            kind = probe_video(task.source, engine.videos).media_type
-            tracks = {row.track for row in faces.rows} if faces else set()
-            return Result(task, Outcome(str(task.source), State.FOUND, None, kind, len(tracks)), None, faces)
+            return self._found(task, policy, voice, faces or Selection())
         task.target.parent.mkdir(parents=True, exist_ok=True)
         model = engine.model
-        report = mask_video(task.source, task.target, policy, model.detector, engine.videos, watch, model.maskers)
+        report = mask_video(
+            task.source, task.target, policy, model.detector, engine.videos, watch, model.maskers, voice
+        ).by(model)
         open_up(task.target)
-        return self._masked(task, report, faces)
+        speech = None if report.voice is None else report.voice.speech_seconds
+        return Result(task, _told(task, report, report.faces, speech), report, faces)
 
-    def _masked(self, task: Task, report: MaskReport, faces: Selection | None) -> Result:
-        report = report.by(self.engine.model)
-        outcome = Outcome(
-            file=str(task.source),
-            state=State.NEEDS_REVIEW if report.needs_review else State.MASKED,
-            output=str(task.target),
-            kind=report.kind,
-            faces=report.faces,
-            notes=report.notes,
-        )
-        return Result(task, outcome, report, faces)
+    def _found(self, task: Task, policy: VideoPolicy, voice: VoiceModel | None, faces: Selection) -> Result:
+        """Give what a dry run found in a video."""
+        videos, speech = self.engine.videos, None
+        if voice is not None:
+            heard = find_video_speech(task.source, policy.voice, voice, videos, self._ear(task))
+            speech = None if heard is None else heard.speech_seconds
+        kind = probe_video(task.source, videos).media_type
+        tracks = {row.track for row in faces.rows}
+        return Result(task, Outcome(str(task.source), State.FOUND, None, kind, len(tracks), speech), None, faces)
+
+    def _sound(self, task: Task, file: Given) -> Result:
+        engine, policy, watch = self.engine, self.wishes.voice(), self._ear(task)
+        watch.started("read")
+        if self.dry and task.source == STREAM:
+            raise UnsupportedMedia("speech is looked for in files, not in standard input")
+        if self.dry:
+            report = find_speech(task.source, policy, engine.voice_model, engine.sounds, watch)
+            told = Outcome(str(task.source), State.FOUND, None, report.kind, speech=report.speech_seconds)
+            return Result(task, told)
+        if task.target is None or STREAM in (task.source, task.target):
+            data = file.read(engine.sounds.bytes)
+            masked = mask_audio_bytes(data, policy, engine.voice_model, engine.sounds, watch)
+            self._put(masked.data, task)
+            report = masked.report
+        else:
+            task.target.parent.mkdir(parents=True, exist_ok=True)
+            report = mask_audio(task.source, task.target, policy, engine.voice_model, engine.sounds, watch)
+            open_up(task.target)
+        return Result(task, _told(task, report, 0, report.speech_seconds), report)
+
+    def _ear(self, task: Task) -> Watch:
+        """Give what watches work on sound: it tells of seconds."""
+
+        def heard(done: int, total: int | None) -> None:
+            self.progress(task.name, done // 1000, None if total is None else total // 1000, "s")
+
+        return Watch(self.stop, heard)
+
+    def _put(self, data: bytes, task: Task) -> None:
+        if task.target == STREAM:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        elif task.target is not None:
+            put(data, task.target, force=self.force)
 
     def _failure(self, task: Task, state: State, text: str) -> Outcome:
         if task.target is not None and task.target != STREAM and task.target.exists():
@@ -134,17 +175,16 @@ class Worker:
         return Outcome(str(task.source), state, error=text)
 
 
-def _read(source: Path, most: int) -> bytes:
-    """Read a file, or standard input; one byte more than may be, so that the probe sees that it is too large."""
-    if source == STREAM:
-        return sys.stdin.buffer.read(most + 1)
-    with source.open("rb") as stream:
-        return stream.read(most + 1)
-
-
-def _head(source: Path) -> bytes:
-    with source.open("rb") as stream:
-        return stream.read(_HEAD_BYTES)
+def _told(task: Task, report: MaskReport | VoiceReport, faces: int, speech: float | None = None) -> Outcome:
+    return Outcome(
+        file=str(task.source),
+        state=State.NEEDS_REVIEW if report.needs_review else State.MASKED,
+        output=str(task.target),
+        kind=report.kind,
+        faces=faces,
+        speech=speech,
+        notes=report.notes,
+    )
 
 
 def _text(error: Exception) -> str:

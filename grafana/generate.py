@@ -72,8 +72,11 @@ def _state() -> list[stat.Panel]:
     """Return the first row: is all well, and what serves?"""
     model = _stat(
         "Model served",
-        "Version and precision of the model that answers; several where replicas differ.",
-        Query('max by (model, version, precision) (masker_model_info{job="serving"})', "v{{version}} {{precision}}"),
+        "Version and precision of the models that answer; several of one where replicas differ.",
+        Query(
+            'max by (model, version, precision) (masker_model_info{job="serving"})',
+            "{{model}} v{{version}} {{precision}}",
+        ),
         "short",
     ).text_mode(BigValueTextMode.NAME)
     return [
@@ -103,7 +106,10 @@ def _state() -> list[stat.Panel]:
 
 def _traffic() -> list[timeseries.Panel]:
     """Return what callers see."""
-    latency = 'sum by (le) (rate(masker_request_seconds_bucket{job="serving",route=~"/v1/.+"}[$__rate_interval]))'
+    latency = (
+        'sum by (le) (rate(masker_request_seconds_bucket{job="serving",route=~"/v1/.+",route!="/v1/mask/audio"}'
+        "[$__rate_interval]))"
+    )
     return [
         _graph(
             "Requests",
@@ -121,7 +127,7 @@ def _traffic() -> list[timeseries.Panel]:
         ),
         _graph(
             "Time to answer",
-            "Over all routes of /v1; the alert is at 2 s for the 99th percentile.",
+            "Over all routes of /v1 but that for sound; the alert is at 2 s for the 99th percentile.",
             "s",
             *(Query(f"histogram_quantile({q}, {latency})", f"p{q * 100:.0f}") for q in (0.5, 0.95, 0.99)),
         ),
@@ -151,6 +157,25 @@ def _work() -> list[timeseries.Panel]:
             Query('sum by (style) (rate(masker_faces_masked_total{job="serving"}[$__rate_interval]))', "{{style}}"),
         ),
         _graph(
+            "Sound masked",
+            "Seconds of sound in a second, by style; what jobs mask is not in it.",
+            "short",
+            Query(
+                'sum by (style) (rate(masker_sound_seconds_total{job="serving"}[$__rate_interval])) or vector(0)',
+                "{{style}}",
+            ),
+        ),
+        _graph(
+            "Sound files",
+            "A second, by what came of them; queued ones became jobs.",
+            "short",
+            Query(
+                'sum by (outcome) (rate(masker_sounds_total{job="serving"}[$__rate_interval])) or vector(0)',
+                "{{outcome}}",
+            ),
+            stacked=True,
+        ),
+        _graph(
             "Answers from the cache",
             "Share of the looks into each tier that found the answer.",
             "percentunit",
@@ -158,7 +183,7 @@ def _work() -> list[timeseries.Panel]:
         ),
         _graph(
             "Queue",
-            "Images that wait for a thread, over all replicas.",
+            "Images and sound files that wait for a thread, over all replicas.",
             "short",
             Query('sum(masker_queue_depth{job="serving"})', "waiting"),
         ),
@@ -183,9 +208,9 @@ def _lasting() -> list[timeseries.Panel]:
     """Return what outlasts a request: jobs, such as videos, and live streams."""
     # NaN, the quantile of nothing, is not >= 0. Jobs end now and then only, so theirs are asked over an hour.
     job = 'histogram_quantile({q}, sum by (le) (rate(masker_job_seconds_bucket{{job="worker"}}[1h]))) >= 0 or vector(0)'
-    frame = (
+    live = (
         "histogram_quantile({q},"
-        ' sum by (le) (rate(masker_live_frame_seconds_bucket{{job="serving"}}[$__rate_interval]))) >= 0 or vector(0)'
+        ' sum by (le) (rate(masker_live_{what}_seconds_bucket{{job="serving"}}[$__rate_interval]))) >= 0 or vector(0)'
     )
     return [
         _graph(
@@ -211,7 +236,7 @@ def _lasting() -> list[timeseries.Panel]:
         ),
         _graph(
             "Live streams",
-            "Streams that are masked now, over all replicas.",
+            "Streams of pictures and of sound that are masked now, over all replicas.",
             "short",
             Query('sum(masker_live_sessions{job="serving"})', "streams"),
         ),
@@ -229,7 +254,23 @@ def _lasting() -> list[timeseries.Panel]:
             "Time for a live frame",
             "From a frame to its answer.",
             "s",
-            *(Query(frame.format(q=q), f"p{q * 100:.0f}") for q in (0.5, 0.95, 0.99)),
+            *(Query(live.format(q=q, what="frame"), f"p{q * 100:.0f}") for q in (0.5, 0.95, 0.99)),
+        ),
+        _graph(
+            "Live sound",
+            "Chunks answered in a second: masked, or silent because something was wrong with them.",
+            "short",
+            Query(
+                'sum by (outcome) (rate(masker_live_chunks_total{job="serving"}[$__rate_interval])) or vector(0)',
+                "{{outcome}}",
+            ),
+            stacked=True,
+        ),
+        _graph(
+            "Time for a live chunk",
+            "From a chunk of sound to its answer; longer than the chunk lasts, and the stream falls behind.",
+            "s",
+            *(Query(live.format(q=q, what="chunk"), f"p{q * 100:.0f}") for q in (0.5, 0.95, 0.99)),
         ),
     ]
 

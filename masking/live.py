@@ -14,6 +14,7 @@ from masking.face.cover import cover, draws
 from masking.face.detectors import Detector
 from masking.face.follow import Follower, FollowerSettings
 from masking.face.maskers import MASKERS, Masker, masker_of
+from masking.face.surrogates.tones import ToneKeeper
 from masking.media.array_frame import ArrayFrame
 from masking.media.image import decode
 from masking.media.jpeg import MAGIC
@@ -68,6 +69,7 @@ class LiveMasker:
         self._index = 0
         self._started = time.monotonic()
         self._follower = self._new_follower()
+        self._tones = self._new_tones()
 
     def mask(self, jpeg: bytes) -> LiveAnswer:
         """Mask the next frame of the stream.
@@ -99,7 +101,7 @@ class LiveMasker:
         pixels = np.repeat(shown[..., None], 3, axis=2) if shown.ndim == 2 else shown
         size = (pixels.shape[1], pixels.shape[0])
         if size != self._size:
-            self._size, self._follower = size, self._new_follower()
+            self._size, self._follower, self._tones = size, self._new_follower(), self._new_tones()
         return np.ascontiguousarray(pixels)
 
     def _masked(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int, str]:
@@ -110,12 +112,16 @@ class LiveMasker:
             return np.zeros_like(pixels), 0, covered.doubt
         faces = covered.faces
         numbers = draws(self._policy.key, covered.tracks)
-        masked, _ = cover(pixels, faces, self._policy.style, numbers, self._maskers)
+        masked, _ = cover(pixels, faces, self._policy.style, numbers, self._maskers, self._tones)
         return np.asarray(masked, np.uint8), len(faces), ""
 
     def _new_follower(self) -> Follower[ArrayFrame]:
         look = looking(self._detector, self._policy.search)
         return Follower(look, FollowerSettings.live(self._policy.threshold))
+
+    def _new_tones(self) -> ToneKeeper | None:
+        """Faces are counted anew by every follower."""
+        return ToneKeeper() if self._policy.tone == "keep" else None
 
 
 def encoded(pixels: NDArray[np.uint8]) -> bytes:

@@ -33,3 +33,20 @@ def observed(observer: Observer, stage: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     observer.finished(stage, time.perf_counter() - start)
+
+
+class VideoObserver(Protocol):
+    """Is told how far the work on a long file is. What it raises ends the work, which is how it is cancelled."""
+
+    def progress(self, done: int, total: int | None) -> None:
+        """Told after each piece: how much is done, and how much there is as far as the header tells.
+
+        The unit is a frame of a video, or a millisecond of sound.
+        """
+
+
+class Unobserved:
+    """An observer of long work that does nothing."""
+
+    def progress(self, done: int, total: int | None) -> None:
+        """Do nothing."""

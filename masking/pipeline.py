@@ -15,6 +15,7 @@ from masking.face.cover import cover, draws
 from masking.face.detectors import Detector
 from masking.face.maskers import MASKERS, Masker, masker_of
 from masking.face.search import search
+from masking.face.surrogates.tones import ToneKeeper
 from masking.media.image import Still, decode, encode_with_notes, views
 from masking.media.probe import ImageLimits, probe
 from masking.observer import Observer, Silent, observed
@@ -73,7 +74,9 @@ def mask_image(
     with observed(observer, "detect"):
         faces = find_faces(still, detector, policy)
     with observed(observer, "mask"):
-        pixels, touched = cover(still.pixels, faces, policy.style, draws(policy.key, range(len(faces))), maskers)
+        tones = ToneKeeper() if policy.tone == "keep" else None
+        numbers = draws(policy.key, range(len(faces)))
+        pixels, touched = cover(still.pixels, faces, policy.style, numbers, maskers, tones)
     with observed(observer, "encode"):
         encoded, encoding_notes = encode_with_notes(still, pixels, touched)
     height, width = pixels.shape[:2]

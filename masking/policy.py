@@ -8,14 +8,16 @@ from math import isfinite
 from typing import Final
 
 from masking.errors import PolicyError
-from masking.face.maskers import STYLES
+from masking.face.maskers import STYLES, TONED
 from masking.face.search import EFFORTS
 from masking.selection import Selection
+from masking.voice.policy import VoicePolicy
 
 LOWEST_THRESHOLD, HIGHEST_THRESHOLD = 0.01, 0.99
 KEY_BYTES: Final = 32
 DOUBTS: Final = ("mask", "withhold")
-SOUNDS: Final = ("drop", "keep")
+TONES: Final = ("drop", "keep")
+SOUNDS: Final = ("drop", "keep", "mask")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Policy:
         selection: Regions that a person wants masked in addition, or kept.
         key: Secret from which each face's surrogate is drawn; a fresh one for each policy unless given, so that
             nobody can link two answers by their surrogates.
+        tone: ``drop``, or ``keep`` for surrogates whose skin is light, medium or dark as the face's own, which tells
+            people apart; in the style ``surrogate`` alone.
 
     Raises:
         PolicyError: A name is unknown or a value out of range.
@@ -39,11 +43,15 @@ class Policy:
     search: str = "thorough"
     selection: Selection = field(default_factory=Selection)
     key: bytes = field(default_factory=lambda: secrets.token_bytes(KEY_BYTES), repr=False)
+    tone: str = "drop"
 
     def __post_init__(self) -> None:
         _known("style", self.style, STYLES)
         _known("search", self.search, EFFORTS)
         check_threshold(self.threshold)
+        _known("tone", self.tone, TONES)
+        if self.tone == "keep" and self.style != TONED:
+            raise PolicyError(f"skin tone can be kept in the style {TONED} alone")
 
     def facts(self) -> dict[str, object]:
         """Give what was asked for as values that JSON knows; of the selection its rows, of the key nothing."""
@@ -65,7 +73,8 @@ class VideoPolicy(Policy):
         search: As in `Policy`; a face that one look misses is carried by the frames around, so ``fast`` is the default.
         doubt: What happens to a frame in which a face may be open: ``mask`` masks all of it, ``withhold`` gives no
             video at all. Either way a person is told.
-        sound: ``drop``, or ``keep`` for the voices as they are.
+        sound: ``drop``, ``keep`` for the voices as they are, or ``mask`` for other voices.
+        voice: How voices are masked, where they are.
 
     Raises:
         PolicyError: As in `Policy`.
@@ -74,11 +83,18 @@ class VideoPolicy(Policy):
     search: str = "fast"
     doubt: str = "mask"
     sound: str = "drop"
+    voice: VoicePolicy = field(default_factory=VoicePolicy)
 
     def __post_init__(self) -> None:
         Policy.__post_init__(self)
         _known("doubt", self.doubt, DOUBTS)
         _known("sound", self.sound, SOUNDS)
+
+    def facts(self) -> dict[str, object]:
+        """Give what was asked for as in `Policy`; of voices only where they are masked."""
+        told = Policy.facts(self)
+        del told["voice"]
+        return told | ({"voice": self.voice.facts()} if self.sound == "mask" else {})
 
 
 def check_threshold(threshold: float) -> None:

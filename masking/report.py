@@ -1,14 +1,12 @@
 """What was done to one file: counts, scores, spans and policy, never an identity and never a pixel."""
 
 from dataclasses import asdict, dataclass, replace
-from typing import Final, Self
+from typing import Self
 
 from masking.face.loading import LoadedModel
-
-SCHEMA: Final = 2
-"""Number of this form of report; a reader refuses one that it does not know."""
-VERSION: Final = "0.2.0"
-"""Version of the masking code, raised with every change of what it answers."""
+from masking.version import SCHEMA as SCHEMA
+from masking.version import VERSION as VERSION
+from masking.voice.report import VoiceReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +67,7 @@ class MaskReport:
         doubts: Frames of a video that were masked whole, and why.
         damage: Why the rest of a video is missing; empty if nothing is.
         needs_review: Whether a person should look at the result.
+        voice: What was done to the voices of a video, where they are masked.
         model: Name of the model that found the faces.
         model_version: Its version in the registry.
         precision: Which of its graphs ran.
@@ -94,6 +93,7 @@ class MaskReport:
     doubts: tuple[Span, ...] = ()
     damage: str = ""
     needs_review: bool = False
+    voice: VoiceReport | None = None
     model: str = ""
     model_version: str = ""
     precision: str = ""

@@ -3,12 +3,12 @@
 What it can show: that a face which the detector finds, in the original or in the output, lies open in the output; that
 one of the two files is not the one that the report is about; that metadata or sound came along. What it cannot: that
 there is no face which the detector finds in neither, or that nobody recognises a person by the body, the clothes or
-the place. Of a video it looks at a part of the frames unless told to look at all.
+the place. Of a video it looks at a part of the frames unless told to look at all, and listens to all of masked sound.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from masking.evaluation.open_faces import Finding, Look, look
 from masking.face.detectors import Detector
 from masking.face.search import search
 from masking.media.decoded import Note
+from masking.media.file_digest import sha256_of
 from masking.media.image import Still, decode, views
 from masking.media.probe import ImageLimits, probe
 from masking.media.video import VideoLimits, sniff_video
@@ -27,7 +28,8 @@ from masking.report import SCHEMA, MaskReport, Span, Track
 from masking.selection import Selection
 from masking.types import Faces
 from masking.verify_video import Glass, look_at_video
-from masking.video import sha256_of
+from masking.verify_voice import listen_to_video, voice_report_of
+from masking.voice.vad import Session
 
 _HEAD_BYTES: Final = 4096
 _MOST_REPORT_BYTES: Final = 64 << 20
@@ -58,6 +60,7 @@ class Judge:
         search: How hard each picture is searched.
         selection: The regions that the file was masked with; faces that a person keeps visible are no finding.
         every: Of a video, every how many frames one is looked at, beside those at the edges of tracks and doubts.
+        vad: Session of a detector of speech, for the sound of a video whose voices are masked; None does not listen.
     """
 
     detector: Detector
@@ -67,6 +70,7 @@ class Judge:
     search: str = "thorough"
     selection: Selection = field(default_factory=Selection)
     every: int = 10
+    vad: Session | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class Findings:
             style, and shapes that masks make.
         frames: Frames of the output.
         looked_at: How many of them were looked at.
+        unconfirmed: Of a video, shapes that lie open and were taken for a face too weakly and too seldom to be one.
     """
 
     findings: tuple[Finding, ...]
@@ -87,6 +92,7 @@ class Findings:
     over_masks: int
     frames: int
     looked_at: int
+    unconfirmed: tuple[Finding, ...] = ()
 
 
 def verify(source: Path, output: Path, report: MaskReport, judge: Judge) -> Findings:
@@ -117,7 +123,7 @@ def verify(source: Path, output: Path, report: MaskReport, judge: Judge) -> Find
     looked = (
         _look_at_video(source, output, report, judge) if kinds[0] else _look_at_photo(source, output, report, judge)
     )
-    return Findings((*hashes, *looked.findings), looked.faces, looked.over_masks, looked.frames, looked.looked_at)
+    return replace(looked, findings=(*hashes, *looked.findings))
 
 
 def read_report(data: bytes) -> MaskReport:
@@ -132,6 +138,7 @@ def read_report(data: bytes) -> MaskReport:
             raise DamagedMedia(f"reports of schema {SCHEMA} are read here, and this one is of another")
         known = {each.name for each in fields(MaskReport)}
         plain = {name: _frozen(value) for name, value in values.items() if name in known}
+        plain["voice"] = None if values.get("voice") is None else voice_report_of(values["voice"])
         tracks = tuple(Track(**(each | {"spans": _spans(each["spans"])})) for each in values["tracks"])
         report = MaskReport(**(plain | {"tracks": tracks, "doubts": _spans(values["doubts"])}))
         _check_numbers(report)
@@ -199,7 +206,9 @@ def _still(path: Path, limits: ImageLimits) -> Still:
 def _look_at_video(source: Path, output: Path, report: MaskReport, judge: Judge) -> Findings:
     glass = Glass(_looking(judge), _threshold(report, judge), judge.selection, judge.every)
     seen = look_at_video(source, output, report, judge.videos, glass)
-    return Findings(seen.findings, seen.faces, seen.over_masks, seen.frames, seen.looked_at)
+    if report.voice is not None and judge.vad is not None:
+        seen.findings += listen_to_video(source, output, judge.videos, judge.vad).findings
+    return Findings(seen.findings, seen.faces, seen.over_masks, seen.frames, seen.looked_at, seen.unconfirmed)
 
 
 def _looking(judge: Judge) -> Look:

@@ -1,4 +1,9 @@
-"""The second look at a masked video: frame beside frame with the original."""
+"""The second look at a masked video: frame beside frame with the original.
+
+Of the frames that are due, and of those beside the edges of what the report tells, each is searched. Two things make
+the next frame due as well: where a face was covered a moment ago, the picture is now as in the original; or something
+lies open of which more looks could tell whether it is a face (`masking.evaluation.places`).
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -6,8 +11,12 @@ from pathlib import Path
 from typing import Final
 
 import av
+import numpy as np
+from numpy.typing import NDArray
 
+from masking.evaluation.likeness import OPEN, likeness
 from masking.evaluation.open_faces import Finding, Look, look
+from masking.evaluation.places import Places
 from masking.media.video import VideoFrame, VideoLimits, VideoProbe, open_video, probe_video
 from masking.report import MaskReport
 from masking.selection import Selection
@@ -35,11 +44,14 @@ class Seen:
     """What was seen so far; see `masking.verify.Findings`."""
 
     findings: tuple[Finding, ...] = ()
+    unconfirmed: tuple[Finding, ...] = ()
     faces: int = 0
     over_masks: int = 0
     frames: int = 0
     looked_at: int = 0
-    furthest: float = field(default=0.0)
+    furthest: float = 0.0
+    places: Places = field(default_factory=Places)
+    covered: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +94,13 @@ def look_at_video(source: Path, output: Path, report: MaskReport, limits: VideoL
         left, right = iter(one), iter(other)
         for before, after in zip(left, right, strict=False):
             seen.furthest = max(seen.furthest, abs(before.seconds - after.seconds))
-            if seen.frames % glass.every == 0 or seen.frames in edges:
+            due = seen.frames % glass.every == 0 or seen.frames in edges or seen.places.in_question
+            if due or _uncovered(before, after, seen.covered):
                 _look(before, after, glass, seen)
             seen.frames += 1
         surplus = next(left, None) or next(right, None)
-    seen.findings += tuple(_length(seen, report, surplus))
+    seen.findings += (*seen.places.confirmed(), *_length(seen, report, surplus))
+    seen.unconfirmed = tuple(seen.places.unconfirmed())
     return seen
 
 
@@ -99,10 +113,19 @@ def _look(before: VideoFrame, after: VideoFrame, glass: Glass, seen: Seen) -> No
         lambda found: glass.selection.apply(found, before.width, before.height, before.index),
         before.index,
     )
-    seen.findings += looked.findings
+    seen.places.take(looked.findings)
+    seen.covered = looked.covered
     seen.faces += looked.faces
     seen.over_masks += looked.over_masks
     seen.looked_at += 1
+
+
+def _uncovered(before: VideoFrame, after: VideoFrame, boxes: NDArray[np.float32]) -> bool:
+    """Tell whether the picture is as in the original where a face was covered when it was looked at last."""
+    if not len(boxes):
+        return False
+    old, new = before.rgb(), after.rgb()
+    return any(likeness(old, new, box) >= OPEN for box in boxes)
 
 
 def _edges(report: MaskReport) -> frozenset[int]:

@@ -6,51 +6,42 @@ Reading, following and writing run side by side, each in a thread of its own wit
 go through them in order. The file appears under its name only when all of it is masked.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from masking.errors import Withheld
+from masking.audio import MaskedSound
+from masking.errors import PolicyError, Withheld
 from masking.evaluation.detection import iou_matrix
-from masking.face.cover import draws
+from masking.face.cover import draws, strokes
 from masking.face.detectors import Detector
 from masking.face.follow import Covered, Follower, FollowerSettings
-from masking.face.maskers import MASKERS, Masker, masker_of
-from masking.face.region import Region, regions
+from masking.face.maskers import FIGURATIVE, MASKERS, Masker, masker_of
+from masking.face.region import Region, regions, silhouette
 from masking.face.search import search
+from masking.face.surrogates.tones import ToneKeeper
 from masking.face.tiles import detect
+from masking.media.file_digest import sha256_of
 from masking.media.frame import Frame
 from masking.media.video import VideoFrame, VideoLimits, VideoProbe, VideoWriter, open_video, probe_video
+from masking.observer import Unobserved, VideoObserver
 from masking.policy import VideoPolicy
 from masking.report import MaskReport
 from masking.selection import SAME_FACE, Selection
 from masking.threads import ahead
 from masking.timeline import Timeline
 from masking.types import Faces
+from masking.voice.loading import VoiceModel
 
 DEPTH: Final = 4
 """Frames that may wait between two stages."""
 LISTED_TRACK: Final = 1 << 32
 """Number of the first track that a person listed; those that were found count from 0."""
-CHUNK_BYTES: Final = 1 << 20
-
-
-class VideoObserver(Protocol):
-    """Is told how far the work is. What it raises ends the work, which is how it is cancelled."""
-
-    def progress(self, done: int, total: int | None) -> None:
-        """Told after each frame: how many are done, and how many there are as far as the header tells."""
-
-
-class Unobserved:
-    """An observer that does nothing."""
-
-    def progress(self, done: int, total: int | None) -> None:
-        """Do nothing."""
 
 
 def mask_video(
@@ -61,6 +52,7 @@ def mask_video(
     limits: VideoLimits,
     observer: VideoObserver | None = None,
     maskers: Mapping[str, Masker] = MASKERS,
+    voice_model: VoiceModel | None = None,
 ) -> MaskReport:
     """Mask every face of a video.
 
@@ -73,11 +65,12 @@ def mask_video(
         limits: Largest input that is taken.
         observer: Told of every frame.
         maskers: The styles that can be had, by name.
+        voice_model: Masks the voices, where the policy wants it.
 
     Raises:
-        PolicyError: The style is not among the maskers.
+        PolicyError: The style is not among the maskers, or voices are to be masked without a model.
         MediaError: The input's fault; see `masking.errors` for which.
-        ModelError: The detector failed.
+        ModelError: The detector or the voice model failed.
         StorageError: The target cannot be written.
         Withheld: Frames are in doubt and the policy is to give nothing then.
     """
@@ -85,16 +78,35 @@ def mask_video(
     observer = observer or Unobserved()
     probe = probe_video(source, limits)
     timeline = Timeline()
-    with open_video(source, probe) as reader, VideoWriter(target, reader, sound=policy.sound) as writer:
+    tones = ToneKeeper() if policy.tone == "keep" else None
+    with (
+        open_video(source, probe) as reader,
+        _sound(source, probe, policy, voice_model) as sound,
+        VideoWriter(target, reader, sound=sound) as writer,
+    ):
         with ahead(reader, DEPTH) as read, ahead(_followed(read, policy, detector), DEPTH) as stream:
             for covered in stream:
-                _paint(covered, policy, masker, timeline)
+                _paint(covered, policy, masker, timeline, tones)
                 writer.write(covered.frame)
                 observer.progress(timeline.frames, probe.frames)
         if timeline.doubts and policy.doubt == "withhold":
             raise Withheld(f"stretches of the video that are in doubt: {len(timeline.doubts)}")
         writer.commit()
-    return _report(source, target, policy, probe, timeline, (*reader.notes, *writer.notes), reader.damage)
+    report = _report(source, target, policy, probe, timeline, (*reader.notes, *writer.notes), reader.damage)
+    if not isinstance(sound, MaskedSound):
+        return report
+    heard = sound.report()
+    return replace(report, voice=heard, needs_review=report.needs_review or heard.needs_review)
+
+
+def _sound(
+    source: Path, probe: VideoProbe, policy: VideoPolicy, model: VoiceModel | None
+) -> AbstractContextManager[MaskedSound | str]:
+    if policy.sound != "mask":
+        return nullcontext(policy.sound)
+    if model is None:
+        raise PolicyError("voices are masked only where there is a voice model")
+    return MaskedSound(source, probe, policy.voice, model) if probe.has_sound else nullcontext("drop")
 
 
 def detect_video(
@@ -144,7 +156,9 @@ def _followed(frames: Iterable[VideoFrame], policy: VideoPolicy, detector: Detec
     yield from follower.finish()
 
 
-def _paint(covered: Covered[VideoFrame], policy: VideoPolicy, masker: Masker, timeline: Timeline) -> None:
+def _paint(
+    covered: Covered[VideoFrame], policy: VideoPolicy, masker: Masker, timeline: Timeline, tones: ToneKeeper | None
+) -> None:
     """Mask one frame in place; every style reads its patches before any of them is painted over."""
     frame = covered.frame
     faces, tracks, how = _selected(covered, policy.selection)
@@ -153,28 +167,21 @@ def _paint(covered: Covered[VideoFrame], policy: VideoPolicy, masker: Masker, ti
         timeline.doubt(frame.index, covered.doubt)
         frame.blacken()
         return
-    places = list(regions(faces, frame.width, frame.height, draws(policy.key, tracks)))
     if policy.style == "solid":
-        _blacken(frame, places)
+        area = silhouette(faces, frame.width, frame.height)
+        if area is not None:
+            frame.fill(*area)
         return
-    for region in sorted(places, key=lambda region: region.face.face_px):
-        patch = frame.patch(region.rows, region.columns)
-        painted = masker(patch, region.face, has_alpha=False)
-        frame.put(region.rows, region.columns, np.asarray(painted, np.uint8), region.inside)
+    places = list(regions(faces, frame.width, frame.height, draws(policy.key, tracks)))
+    before = frame.unpainted()
 
+    def paint(region: Region) -> NDArray[np.uint8]:
+        patch = before.patch(region.rows, region.columns)
+        face = region.face if tones is None else tones.told(region.face, patch)
+        return np.asarray(masker(patch, face, has_alpha=False), np.uint8)
 
-def _blacken(frame: VideoFrame, places: Sequence[Region]) -> None:
-    """Make all areas black in one go: their masks overlap, and one large piece costs less than many small ones."""
-    if not places:
-        return
-    rows = slice(min(place.rows.start for place in places), max(place.rows.stop for place in places))
-    columns = slice(min(place.columns.start for place in places), max(place.columns.stop for place in places))
-    inside = np.zeros((rows.stop - rows.start, columns.stop - columns.start), bool)
-    for place in places:
-        top, left = place.rows.start - rows.start, place.columns.start - columns.start
-        height, width = place.inside.shape
-        inside[top : top + height, left : left + width] |= place.inside
-    frame.fill(rows, columns, inside)
+    for region, painted, where in strokes(places, paint, policy.style in FIGURATIVE):
+        frame.put(region.rows, region.columns, np.asarray(painted, np.uint8), where)
 
 
 def _selected(covered: Covered[VideoFrame], selection: Selection) -> tuple[Faces, tuple[int, ...], tuple[str, ...]]:
@@ -223,12 +230,3 @@ def _report(
         damage=damage or "",
         needs_review=bool(timeline.doubts or damage),
     )
-
-
-def sha256_of(path: Path) -> str:
-    """Give the SHA-256 of a file, hex, reading a piece at a time."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for chunk in iter(partial(file.read, CHUNK_BYTES), b""):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -44,12 +44,23 @@ class Metrics:
             "masker_faces_masked_total", "Faces masked in images handed out.", ["style"], registry=registry
         )
         self.images = Counter("masker_images_total", "Images taken.", ["kind", "outcome"], registry=registry)
+        self.sounds = Counter(
+            "masker_sounds_total",
+            "Sound files taken.",
+            ["style", "outcome"],
+            registry=registry,
+        )
+        self.sound_seconds = Counter(
+            "masker_sound_seconds_total", "Seconds of sound in masked files handed out.", ["style"], registry=registry
+        )
         self.cache_requests = Counter(
             "masker_cache_requests_total", "Looks into the answers cache.", ["tier", "outcome"], registry=registry
         )
         self.cache_bytes = Gauge("masker_cache_memory_bytes", "Bytes of answers kept in process.", registry=registry)
         self.redis_up = Gauge("masker_redis_up", "1 if Redis answered the last call to it.", registry=registry)
-        self.queue_depth = Gauge("masker_queue_depth", "Images that wait for a thread.", registry=registry)
+        self.queue_depth = Gauge(
+            "masker_queue_depth", "Images and sound files that wait for a thread.", registry=registry
+        )
         self.held_bytes = Gauge("masker_held_bytes", "Bytes of request bodies held.", registry=registry)
         self.shed = Counter("masker_shed_total", "Requests refused under load.", ["reason"], registry=registry)
         self.model_info = Gauge(
@@ -60,6 +71,12 @@ class Metrics:
         self.live_frames = Counter("masker_live_frames_total", "Live frames answered.", ["outcome"], registry=registry)
         self.live_seconds = Histogram(
             "masker_live_frame_seconds", "From a live frame to its answer.", buckets=SECONDS, registry=registry
+        )
+        self.live_chunks = Counter(
+            "masker_live_chunks_total", "Live chunks of sound answered.", ["outcome"], registry=registry
+        )
+        self.live_chunk_seconds = Histogram(
+            "masker_live_chunk_seconds", "From a live chunk to its answer.", buckets=SECONDS, registry=registry
         )
         self.ready = Gauge("masker_ready", "1 if a warmed, tested model serves.", registry=registry)
 

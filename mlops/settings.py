@@ -63,6 +63,8 @@ class RegistrySettings(Section):
     """Folder or URI that artifacts of new experiments go to."""
     model: str
     """Name of the registered model that masks faces."""
+    voice_model: str
+    """Name of the registered model that masks voices."""
     bundles_path: Path
     """Folder with the verified local copies of registered versions, which serving reads."""
     poll_seconds: PositiveFloat
@@ -110,14 +112,24 @@ class LimitSettings(Section):
     video_seconds: PositiveFloat
     """Length of one video in seconds."""
     video_upload_seconds: PositiveFloat
-    """Seconds within which a video must have arrived."""
+    """Seconds within which a video, or a sound file, must have arrived."""
     video_idle_seconds: PositiveFloat
-    """Longest pause in the arrival of a video."""
+    """Longest pause in the arrival of a video, or of a sound file."""
+    audio_bytes: PositiveInt
+    """Bytes of one sound file."""
+    audio_seconds: PositiveFloat
+    """Length of one sound file in seconds."""
+    audio_sync_seconds: PositiveFloat
+    """Length in seconds up to which a sound file is answered at once; a longer one becomes a job."""
+    audio_channels: PositiveInt
+    """Channels of one sound file."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.held_bytes < self.image_bytes:
             raise ValueError("held_bytes must be at least image_bytes")
+        if self.audio_sync_seconds > self.audio_seconds:
+            raise ValueError("audio_sync_seconds must be at most audio_seconds")
         return self
 
 
@@ -130,6 +142,10 @@ class MaskingSettings(Section):
     """Score from which a detection is masked, in [0.01, 0.99]; lower masks more."""
     search: Literal["thorough", "fast"]
     """How hard faces are looked for in pictures; in videos and live streams it is ``fast`` unless a request asks."""
+    voice_style: str
+    """How voices are masked: ``strong``, ``one-voice`` or ``disguise``, which is light and makes nobody anonymous."""
+    voice_background: Literal["drop", "keep"]
+    """What becomes of sound that is no speech: silence, or it stays as it was."""
 
 
 class ServingSettings(Section):
@@ -242,13 +258,13 @@ class LiveSettings(Section):
     """Live streams."""
 
     sessions: NonNegativeInt
-    """Streams that are masked at one time; one more is refused."""
+    """Streams of pictures and of sound that are masked at one time; one more is refused."""
     frame_bytes: PositiveInt
     """Bytes of one frame."""
     frame_seconds: PositiveFloat
-    """Longest time that a frame may take; then a black one is shown."""
+    """Longest time that a frame, or a chunk of sound, may take; then a black one is shown, or silence is given."""
     idle_seconds: PositiveFloat
-    """A stream that sends no frame for so long is closed."""
+    """A stream that sends nothing for so long is closed."""
 
 
 class LoggingSettings(Section):

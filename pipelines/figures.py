@@ -1,4 +1,4 @@
-"""`make metrics`: the figures of the last evaluation, a line each; `dvc metrics show` has them in one row."""
+"""`make metrics`: the figures of the last evaluations, a line each; `dvc metrics show` has them in one row."""
 
 import json
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 from mlops.rollout.gate import flatten
 
 METRICS = Path("reports/metrics/evaluation.json")
+VOICE_METRICS = Path("reports/metrics/voice.json")
 
 
 def main() -> int:
@@ -15,6 +16,8 @@ def main() -> int:
         sys.stderr.write("nothing was evaluated yet: `make repro` runs the pipeline\n")
         return 1
     flat = flatten(json.loads(METRICS.read_text(encoding="utf-8")))
+    if VOICE_METRICS.is_file():
+        flat |= flatten(json.loads(VOICE_METRICS.read_text(encoding="utf-8")), "voice.")
     width = max(map(len, flat))
     sys.stdout.writelines(f"{name:{width}}  {value:.4g}\n" for name, value in flat.items())
     return 0

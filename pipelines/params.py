@@ -117,6 +117,119 @@ class Register(Section):
     gate: Annotated[tuple[GateRule, ...], Field(min_length=1)]
 
 
+class VoiceIngest(Section):
+    """What speech the voice model is made of."""
+
+    source: Literal["synthetic", "folder", "librispeech"] = "synthetic"
+    """Procedural speakers, the user's own recordings, or a LibriSpeech-like tree that is on this machine."""
+    folder: Path = Path("data/voices")
+    """Where recordings lie: SPEAKER/*.wav (flac, mp3, ogg, m4a), or SPEAKER/CHAPTER/*.flac."""
+    seed: NonNegativeInt = 7
+    """All that is drawn comes from it."""
+    speakers: Annotated[int, Field(ge=6, multiple_of=2)] = 64
+    """Procedural speakers, half of them women."""
+    utterances: Annotated[int, Field(ge=2)] = 4
+    """Phrases of each of them."""
+    words: PositiveInt = 5
+    """Words that each of them says by itself, too, for the judge of what is understood."""
+    espeak: bool = True
+    """Whether espeak-ng, where it is installed, gives more speakers to train on."""
+    longest_seconds: PositiveFloat = 15.0
+    """A recording that is longer is cut into parts of about this length."""
+    speaker_seconds: PositiveFloat = 120.0
+    """Most speech of one speaker that is taken."""
+    train_share: Share = 0.4
+    """Share of the speakers that the model learns from."""
+    attack_share: Share = 0.3
+    """Share of the speakers that attackers learn from; the others are the ones that they seek."""
+
+
+class VoiceValidation(Section):
+    """What ingested speech must at least be."""
+
+    min_speakers_per_split: NonNegativeInt = 8
+    """Speakers in each split."""
+    min_utterances: NonNegativeInt = 2
+    """Utterances of each speaker."""
+    min_seconds: PositiveFloat = 0.2
+    """Length of the shortest utterance."""
+    min_level: PositiveFloat = 0.001
+    """Least root mean square of an utterance; below it there is nothing to hear."""
+    max_clipped_share: Share = 0.05
+    """Most of the samples of an utterance that may lie at full scale."""
+
+
+class VoiceTrain(Section):
+    """How the codebook is made."""
+
+    entries: PositiveInt = 128
+    """Most averages of speakers."""
+    least_speakers: Annotated[int, Field(ge=2)] = 20
+    """Speakers in each average; all that there are where they are fewer."""
+    seed: NonNegativeInt = 0
+    """Of the draws."""
+
+
+class VoiceEvaluate(Section):
+    """How the candidate, and the base beside it, are measured."""
+
+    utterances: Annotated[int, Field(ge=2)] = 4
+    """Most phrases of each speaker that are masked and attacked."""
+    copies: PositiveInt = 1
+    """How often what attackers learn from is masked, each time with other pseudo-voices."""
+    word_speakers: PositiveInt = 20
+    """Most speakers whose words the judge of what is understood learns, and as many whose masked words he hears."""
+    compared: PositiveInt = 20
+    """Most phrases whose melody, length and sync are compared."""
+    seed: NonNegativeInt = 0
+    """Of the draws."""
+
+
+class VoiceNetwork(Section):
+    """How the network of the style `strong` is trained; see pipelines/voice/network."""
+
+    held_aside: Path = Path("models/voice/held_aside.txt")
+    """Speakers whose speech training never sees, one a line; figures are measured on them."""
+    held_aside_share: Share = 0.2
+    """Share of the speakers that is held aside instead, where nobody of that list is among them."""
+    longest_seconds: PositiveFloat = 40.0
+    """Most of one recording that is heard, from its beginning."""
+    speaker_seconds: PositiveFloat = 60.0
+    """Speech of one speaker from which on no more recordings are taken."""
+    workers: PositiveInt = 2
+    """Processes in which recordings are heard."""
+    threads: PositiveInt = 1
+    """Threads of training; with more, they wait for one another wherever the machine has other work."""
+    seed: NonNegativeInt = 0
+    """Of all that is drawn."""
+    steps: PositiveInt = 900
+    """Batches that are learned from."""
+    batch: PositiveInt = 16
+    """Stretches in a batch."""
+    window: Annotated[int, Field(ge=32)] = 160
+    """Frames of a stretch."""
+    rate: PositiveFloat = 0.002
+    """Highest rate of learning; it rises to it, and falls to nothing."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.02
+    """Pull of all weights towards 0."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the encoder's values that a step leaves out."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Share of a frame's label that all classes have, as the teacher errs."""
+    silence_weight: PositiveFloat = 0.4
+    """What a frame of silence counts against one of speech."""
+    sharpness: PositiveFloat = 1.0
+    """What scores are multiplied by before they become shares of classes, when used: the inverse of a temperature."""
+    voicing_slope: PositiveFloat = 8.0
+    """How steeply the voicing that comes out turns from none to full."""
+
+
+class VoiceRegister(Section):
+    """What a trained voice model must reach to replace the one that ships."""
+
+    gate: Annotated[tuple[GateRule, ...], Field(min_length=1)]
+
+
 class Params(Section):
     """All of params.yaml."""
 
@@ -125,6 +238,12 @@ class Params(Section):
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
     register_: Annotated[Register, Field(alias="register")]
+    voice_ingest: VoiceIngest = VoiceIngest()
+    voice_validation: VoiceValidation = VoiceValidation()
+    voice_train: VoiceTrain = VoiceTrain()
+    voice_evaluate: VoiceEvaluate = VoiceEvaluate()
+    voice_network: VoiceNetwork = VoiceNetwork()
+    voice_register: VoiceRegister
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:

@@ -15,8 +15,10 @@ _AXES: Final = 0.85
 """The part of the box that is compared, an ellipse: its corners show what is behind the head."""
 _LEAST_PIXELS: Final = 9
 _FLAT: Final = 1.0
-"""Contrast in grey levels below which there is no detail to compare, only brightness."""
+"""Contrast in grey levels below which there is no detail to compare, only what is left of light and shade."""
 _SAME_LEVEL: Final = 3.0
+_EVEN: Final = 0.1
+"""Contrast in grey levels below which all is of one brightness."""
 
 
 def likeness(before: NDArray[np.uint8], after: NDArray[np.uint8], box: NDArray[np.float32]) -> float:
@@ -43,8 +45,23 @@ def likeness(before: NDArray[np.uint8], after: NDArray[np.uint8], box: NDArray[n
     )
     energy, shared = float((old**2).mean()), float((old * new).mean())
     if energy < _FLAT**2:
-        return float(np.abs(grey[0] - grey[1])[inside].mean() < _SAME_LEVEL)
-    correlation = shared / (energy * max(float((new**2).mean()), 1e-9)) ** 0.5
+        return _flat_likeness(grey[0][inside], grey[1][inside])
+    return _share(energy, shared, float((new**2).mean()))
+
+
+def _flat_likeness(old: NDArray[np.float32], new: NDArray[np.float32]) -> float:
+    """Compare brightness, and where it varies at all, how: a black mask over a dark corner is about as bright."""
+    if np.abs(old - new).mean() >= _SAME_LEVEL:
+        return 0.0
+    old, new = old - old.mean(), new - new.mean()
+    energy = float((old**2).mean())
+    if energy < _EVEN**2:
+        return 1.0
+    return float(_share(energy, float((old * new).mean()), float((new**2).mean())) >= OPEN)
+
+
+def _share(energy: float, shared: float, left: float) -> float:
+    correlation = shared / (energy * max(left, 1e-9)) ** 0.5
     return float(np.clip(min(correlation, shared / energy), 0, 1))
 
 

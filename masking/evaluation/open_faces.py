@@ -33,12 +33,15 @@ class Finding:
         text: The same in words; never quotes a file.
         frame: Number of the frame, in a video.
         box: ``x1, y1, x2, y2`` in pixels, where it is a face.
+        score: How sure it is that there is a face, in [0, 1]: the detector's score in the original, and not more than
+            that in the output where it is found in the output alone.
     """
 
     code: str
     text: str
     frame: int | None = None
     box: tuple[float, ...] | None = None
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,13 @@ class Looked:
         over_masks: How many faces the detector sees in the masked picture that are nobody's: artificial ones, and
             shapes of a mask or beside it that it takes for one.
         findings: Open faces.
+        covered: (n, 4) float32, the boxes of the original's faces that do not show.
     """
 
     faces: int
     over_masks: int
     findings: tuple[Finding, ...]
+    covered: NDArray[np.float32]
 
 
 def look(
@@ -82,11 +87,12 @@ def look(
     known, left = _likenesses(before, after, ours), _likenesses(before, after, theirs)
     shows = (left >= OPEN) & _overlap(theirs, weak, BACKED)
     new = shows & ~_overlap(theirs, ours[known >= OPEN], SAME)
+    backed = np.minimum(theirs.scores, _best_score(theirs, weak))
     findings = [
-        *_findings(ours, known, "the original", frame),
-        *_findings(theirs[new], left[new], "the output", frame),
+        *_findings(ours, ours.scores, known, "the original", frame),
+        *_findings(theirs[new], backed[new], left[new], "the output", frame),
     ]
-    return Looked(len(ours), int((~shows).sum()), tuple(findings))
+    return Looked(len(ours), int((~shows).sum()), tuple(findings), ours.boxes[known < OPEN])
 
 
 def _likenesses(before: NDArray[np.uint8], after: NDArray[np.uint8], faces: Faces) -> NDArray[np.float64]:
@@ -99,9 +105,19 @@ def _overlap(faces: Faces, others: Faces, least: float) -> NDArray[np.bool_]:
     return np.asarray((iou_matrix(faces.boxes, others.boxes) >= least).any(axis=1))
 
 
-def _findings(faces: Faces, likenesses: NDArray[np.float64], where: str, frame: int | None) -> Iterator[Finding]:
-    for box, score, like in zip(faces.boxes, faces.scores, likenesses, strict=True):
+def _best_score(faces: Faces, others: Faces) -> NDArray[np.float32]:
+    """Give for each face the highest score among the others that are the same, 0 where none is."""
+    if not len(others):
+        return np.zeros(len(faces), np.float32)
+    same = iou_matrix(faces.boxes, others.boxes) >= BACKED
+    return np.asarray((same * others.scores).max(axis=1), np.float32)
+
+
+def _findings(
+    faces: Faces, scores: NDArray[np.float32], likenesses: NDArray[np.float64], where: str, frame: int | None
+) -> Iterator[Finding]:
+    for box, found, score, like in zip(faces.boxes, faces.scores, scores, likenesses, strict=True):
         if like >= OPEN:
             corners = tuple(round(float(side), 1) for side in box)
-            text = f"a face that is found in {where} (score {score:.2f}) lies open: likeness {like:.2f}"
-            yield Finding("open_face", text, frame, corners)
+            text = f"a face that is found in {where} (score {found:.2f}) lies open: likeness {like:.2f}"
+            yield Finding("open_face", text, frame, corners, round(float(score), 4))

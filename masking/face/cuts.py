@@ -10,6 +10,7 @@ THUMB_COLUMNS, THUMB_ROWS = 64, 36
 BINS = 32
 CUT_CHANGE, CUT_RATIO, CUT_TONES = 14.0, 2.2, 0.2
 JOLT_CHANGE, JOLT_RATIO = 6.0, 2.0
+SAME_PICTURE = 0.9
 CALM_CHANGE, BUSY_CHANGE = 1.5, 8.0
 
 
@@ -54,9 +55,14 @@ class Change:
 STILL = Change(0.0, False, False)
 
 
+def afar(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Shrink (h, w) uint8 brightness to (36, 64)."""
+    return np.asarray(cv2.resize(luma, (THUMB_COLUMNS, THUMB_ROWS), interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def thumb(luma: NDArray[np.uint8]) -> Thumb:
-    """Shrink (h, w) uint8 brightness."""
-    small = cv2.resize(luma, (THUMB_COLUMNS, THUMB_ROWS), interpolation=cv2.INTER_AREA)
+    """Make the thumbnail of (h, w) uint8 brightness, which may be seen from `afar` already."""
+    small = afar(luma)
     tones = np.bincount(small.ravel() // (256 // BINS), minlength=BINS) / small.size
     return Thumb(small.astype(np.int16), tones)
 
@@ -65,7 +71,7 @@ def change(before: Thumb, after: Thumb, usual: float) -> Change:
     """Compare neighbouring frames.
 
     A cut changes the picture far more than the frames before it did, and the share of the tones or nearly the whole
-    picture with it; movement keeps the tones.
+    picture with it; movement keeps the tones, and a light that is switched or dimmed the picture.
 
     Args:
         before: The earlier frame.
@@ -76,4 +82,11 @@ def change(before: Thumb, after: Thumb, usual: float) -> Change:
     tones = float(np.abs(after.tones - before.tones).sum())
     sudden = moved > CUT_RATIO * usual
     cut = moved > CUT_CHANGE and sudden and (tones > CUT_TONES or moved > 2 * CUT_CHANGE)
+    cut = cut and likeness(before.picture, after.picture) <= SAME_PICTURE
     return Change(moved, cut, not cut and moved > JOLT_CHANGE and moved > JOLT_RATIO * usual)
+
+
+def likeness(one: NDArray[np.integer], other: NDArray[np.integer]) -> float:
+    """Correlate two thumbnails: 1 for the same picture whatever its brightness and contrast, 0 for a blank one."""
+    a, b = (picture - picture.mean(dtype=np.float64) for picture in (one, other))
+    return float((a * b).sum()) / max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1.0)

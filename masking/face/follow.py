@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from masking.evaluation.detection import iou_matrix
 from masking.face.coverage import LEAST_INSIDE, How, Spot, between, grown, inside
 from masking.face.cuts import STILL, Change, Thumb, change, thumb
+from masking.face.doubt import DIM, WORSE, Eyes, Sight, sight
 from masking.face.flow import View, carry, view
 from masking.face.pace import LOST, hold_seconds, lost_without_reason, scale, stride
 from masking.face.pace import FollowerSettings as FollowerSettings
@@ -25,6 +26,7 @@ from masking.media.frame import Frame
 from masking.types import Faces
 
 SAME_IOU = 0.4
+_WHOLE = -1
 
 F = TypeVar("F", bound=Frame)
 Detect = Callable[[F, float, float], Faces]
@@ -58,6 +60,7 @@ class _Entry(Generic[F]):
     view: View
     thumb: Thumb
     change: Change
+    sight: Sight
     scale: float = 0.0
     followed: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     spots: dict[int, Spot] = field(default_factory=dict)
@@ -83,6 +86,7 @@ class Follower(Generic[F]):
         self._usual = 0.0
         self._looked = 0
         self._looks = 0
+        self._eyes = Eyes(self._settings)
 
     def feed(self, frame: F) -> list[Covered[F]]:
         """Take the next frame; gives the frames that are decided by it, at most `look_ahead` stay held.
@@ -106,6 +110,7 @@ class Follower(Generic[F]):
         for track in self._tracks:
             if lost_without_reason(self._settings, track, entry.frame):
                 entry.doubts[track.number] = LOST
+        self._doubt(entry)
         self._forget(entry)
         return self._release(self._settings.look_ahead)
 
@@ -121,14 +126,22 @@ class Follower(Generic[F]):
 
     def _enter(self, frame: F) -> _Entry[F]:
         seen = view(frame.luma)
-        small = thumb(seen.luma)
+        small = thumb(seen.small)
         before = self._newest
         if before is None:
-            return _Entry(0, frame, seen, small, STILL)
+            return _Entry(0, frame, seen, small, STILL, sight(seen.luma, small))
         moved = change(before.thumb, small, self._usual)
         if not moved.cut:
             self._usual = 0.8 * self._usual + 0.2 * moved.change
-        return _Entry(before.number + 1, frame, seen, small, moved)
+        return _Entry(before.number + 1, frame, seen, small, moved, sight(seen.luma, small))
+
+    def _doubt(self, entry: _Entry[F]) -> None:
+        """Doubt whole frames in which too little can be made out."""
+        since = self._eyes.blind_since(entry.number, entry.frame.seconds, entry.sight, entry.change.cut)
+        for held in self._between(entry.number if since is None else since - 1, entry.number + 1):
+            held.doubts[_WHOLE] = DIM
+        if self._eyes.lost_sight(entry.frame, entry.sight, entry.thumb, self._tracks):
+            entry.doubts[_WHOLE] = WORSE
 
     def _carry(self, before: _Entry[F], after: _Entry[F]) -> None:
         """Move every track by the flow, and cover it where it comes to lie."""
@@ -179,12 +192,14 @@ class Follower(Generic[F]):
                 gap.spots[track.number] = Spot(grown(hull, far, trust), landmarks, score, "interpolated")
                 gap.doubts.pop(track.number, None)
         track.sight(entry.number, entry.frame.seconds, face)
+        track.scene = entry.thumb.picture
         entry.doubts.pop(track.number, None)
         self._show(entry, track)
 
     def _begin(self, entry: _Entry[F], face: Faces) -> None:
         score = float(face.scores[0])
         track = Track(self._begun, face.boxes[0], face.landmarks[0], score, entry.number, entry.frame.seconds)
+        track.scene = entry.thumb.picture
         self._begun += 1
         self._tracks.append(track)
         self._show(entry, track)

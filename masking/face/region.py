@@ -1,7 +1,9 @@
 """From what a detector says of a face to the pixels that get masked: the head, not the box."""
 
+import cmath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil, cos, floor, hypot, isfinite, sin
 from typing import Final
 
 import cv2
@@ -43,6 +45,8 @@ class Placed:
             of the patch's rim is among them.
         beside: (rows, columns) bool, the pixels of the patch that no mask covers, neither this one nor another.
         draw: 64-bit number that picks what is drawn for this face, see `masking.face.cover.draws`.
+        shown: Whether a style that shows an artificial head shows one here; else the mask is filled with its ground.
+        tone: Bin of its skin tone (`masking.face.surrogates.tones`) where that is to be kept; None where it is not.
     """
 
     face_px: float
@@ -51,6 +55,8 @@ class Placed:
     inside: NDArray[np.bool_]
     beside: NDArray[np.bool_]
     draw: int = 0
+    shown: bool = True
+    tone: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,12 +68,14 @@ class Region:
         columns: Columns of the picture that hold the area.
         inside: (rows, columns) bool, which of these pixels belong to it; at least one does.
         face: The face in pixels of these rows and columns.
+        score: The detector's, in [0, 1].
     """
 
     rows: slice
     columns: slice
     inside: NDArray[np.bool_]
     face: Placed
+    score: float
 
 
 def regions(faces: Faces, width: int, height: int, draws: Sequence[int] | None = None) -> Iterator[Region]:
@@ -94,6 +102,26 @@ def regions(faces: Faces, width: int, height: int, draws: Sequence[int] | None =
     yield from found
 
 
+def silhouette(faces: Faces, width: int, height: int) -> tuple[slice, slice, NDArray[np.bool_]] | None:
+    """Give the area of all faces together: what the `regions` cover, for less work; None where there is no face.
+
+    Returns:
+        The rows and the columns of the picture that hold it, and (rows, columns) bool, which of their pixels it takes.
+    """
+    heads = [
+        _head(box.tolist(), float(score), landmarks, width, height)
+        for box, score, landmarks in zip(faces.boxes, faces.scores, faces.landmarks, strict=True)
+    ]
+    if not heads:
+        return None
+    rows = slice(min(head.rows.start for head in heads), max(head.rows.stop for head in heads))
+    columns = slice(min(head.columns.start for head in heads), max(head.columns.stop for head in heads))
+    inside = np.zeros((rows.stop - rows.start, columns.stop - columns.start), bool)
+    for head in heads:
+        _draw(inside, head, rows.start, columns.start)
+    return rows, columns, inside
+
+
 def upright_turn(box: NDArray[np.float32], landmarks: NDArray[np.float32]) -> float | None:
     """Give by how many radians a face is turned clockwise in the picture; None where its landmarks cannot be true.
 
@@ -103,44 +131,62 @@ def upright_turn(box: NDArray[np.float32], landmarks: NDArray[np.float32]) -> fl
         box: (4,) of the face.
         landmarks: (5, 2) of the face.
     """
-    eyes, mouth = landmarks[:2].mean(0), landmarks[3:].mean(0)
-    axis, line = mouth - eyes, landmarks[1] - landmarks[0]
-    length = float(np.hypot(*axis))
-    wide, tall = float(box[2] - box[0]), float(box[3] - box[1])
-    reach = np.array([wide, tall]) * 0.2
-    if not np.isfinite(landmarks).all() or (landmarks < box[:2] - reach).any() or (landmarks > box[2:] + reach).any():
+    points = [(float(x), float(y)) for x, y in landmarks.tolist()]
+    x1, y1, x2, y2 = box.tolist()
+    wide, tall = x2 - x1, y2 - y1
+    low_x, low_y, high_x, high_y = x1 - 0.2 * wide, y1 - 0.2 * tall, x2 + 0.2 * wide, y2 + 0.2 * tall
+    if not all(isfinite(x) and isfinite(y) and low_x <= x <= high_x and low_y <= y <= high_y for x, y in points):
         return None
+    (right_x, right_y), (left_x, left_y), _, (first_x, first_y), (last_x, last_y) = points
+    axis = complex(first_x + last_x - right_x - left_x, first_y + last_y - right_y - left_y) / 2
+    length = abs(axis)
     if not 0.12 * min(wide, tall) <= length <= 0.8 * max(wide, tall):
         return None
     # An axis that points down in the picture, and a line that points right, are no turn at all.
-    down, right = complex(axis[1], -axis[0]) / length, complex(line[0], line[1]) / length
+    down, right = complex(axis.imag, -axis.real) / length, complex(left_x - right_x, left_y - right_y) / length
     if (right * down.conjugate()).real < -0.1:
         return None
-    return float(np.angle(down + _EYE_LINE_WEIGHT * right))
+    return cmath.phase(down + _EYE_LINE_WEIGHT * right)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Head:
+    """What is masked of one face: what the curve (n, 2) encloses, and the box, in the pixels of the picture."""
+
+    rows: slice
+    columns: slice
+    curve: NDArray[np.float64]
+    box_rows: slice
+    box_columns: slice
+
+
+def _head(corners: Sequence[float], score: float, landmarks: NDArray[np.float32], width: int, height: int) -> _Head:
+    x1, y1, x2, y2 = corners
+    turn = upright_turn(np.array(corners, np.float32), landmarks) or 0.0
+    cosine, sine = cos(turn), sin(turn)
+    wide, tall = (x2 - x1) / 2, (y2 - y1) / 2
+    # The box of a turned head lies along the picture; these are its half sides along the head.
+    grown = 1 + DOUBT * (1 - min(max(score, 0.0), 1.0))
+    across = hypot(cosine * wide, sine * tall) * ACROSS * grown + MARGIN_PX
+    upwards = hypot(sine * wide, cosine * tall)
+    along = upwards * ALONG * grown + MARGIN_PX
+    rise = 2 * RISE * upwards
+    x, y = (x1 + x2) / 2 + sine * rise, (y1 + y2) / 2 - cosine * rise
+    reach_x = (abs(across * cosine) ** _DUAL + abs(along * sine) ** _DUAL) ** (1 / _DUAL)
+    reach_y = (abs(across * sine) ** _DUAL + abs(along * cosine) ** _DUAL) ** (1 / _DUAL)
+    columns = _span(min(x - reach_x, x1), max(x + reach_x, x2), width)
+    rows = _span(min(y - reach_y, y1), max(y + reach_y, y2), height)
+    turned = np.array([[across * cosine, across * sine], [-along * sine, along * cosine]])
+    return _Head(rows, columns, _CURVE @ turned + (x, y), _within(rows, y1, y2), _within(columns, x1, x2))
 
 
 def _region(
     box: NDArray[np.float64], score: float, landmarks: NDArray[np.float32], draw: int, visible: NDArray[np.bool_]
 ) -> Region:
-    turn = upright_turn(box.astype(np.float32), landmarks) or 0.0
-    cosine, sine = np.cos(turn), np.sin(turn)
-    wide, tall = (box[2] - box[0]) / 2, (box[3] - box[1]) / 2
-    # The box of a turned head lies along the picture; these are its half sides along the head.
-    grown = 1 + DOUBT * (1 - min(max(score, 0.0), 1.0))
-    across = np.hypot(cosine * wide, sine * tall) * ACROSS * grown + MARGIN_PX
-    upwards = np.hypot(sine * wide, cosine * tall)
-    along = upwards * ALONG * grown + MARGIN_PX
-    rise = 2 * RISE * upwards
-    x, y = (box[0] + box[2]) / 2 + sine * rise, (box[1] + box[3]) / 2 - cosine * rise
-    reach_x = (abs(across * cosine) ** _DUAL + abs(along * sine) ** _DUAL) ** (1 / _DUAL)
-    reach_y = (abs(across * sine) ** _DUAL + abs(along * cosine) ** _DUAL) ** (1 / _DUAL)
-    columns = _span(min(x - reach_x, box[0]), max(x + reach_x, box[2]), visible.shape[1])
-    rows = _span(min(y - reach_y, box[1]), max(y + reach_y, box[3]), visible.shape[0])
-    inside = _outline(
-        (rows.stop - rows.start, columns.stop - columns.start),
-        _CURVE * (across, along) @ ((cosine, sine), (-sine, cosine)) + (x - columns.start, y - rows.start),
-    )
-    inside[_within(rows, box[1], box[3]), _within(columns, box[0], box[2])] = True
+    head = _head(box.tolist(), score, landmarks, visible.shape[1], visible.shape[0])
+    rows, columns = head.rows, head.columns
+    inside = np.zeros((rows.stop - rows.start, columns.stop - columns.start), bool)
+    _draw(inside, head, rows.start, columns.start)
     start = np.array([columns.start, rows.start], np.float32)
     face = Placed(
         face_px=float(box[2] - box[0]),
@@ -150,24 +196,25 @@ def _region(
         beside=visible[rows, columns],
         draw=draw,
     )
-    return Region(rows, columns, inside, face)
+    return Region(rows, columns, inside, face, score)
 
 
-def _outline(shape: tuple[int, int], curve: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell which pixels (rows, columns) a closed curve (n, 2) in their coordinates encloses or runs through."""
-    inside = np.zeros(shape, np.uint8)
+def _draw(inside: NDArray[np.bool_], head: _Head, top: int, left: int) -> None:
+    """Mark the pixels that a head's curve encloses or runs through, and its box; ``inside`` begins at top, left."""
     # OpenCV's coordinates count from the middle of the first pixel, in steps of 1 / 2**_SHIFT of one.
-    cv2.fillPoly(inside, [np.rint((curve - 0.5) * (1 << _SHIFT)).astype(np.int32)], (1,), shift=_SHIFT)
-    return inside.view(np.bool_)
+    curve = np.rint((head.curve - (left + 0.5, top + 0.5)) * (1 << _SHIFT)).astype(np.int32)
+    cv2.fillPoly(inside.view(np.uint8), [curve], (1,), shift=_SHIFT)
+    rows, columns = head.box_rows, head.box_columns
+    inside[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = True
 
 
 def _within(span: slice, low: float, high: float) -> slice:
-    """The part of a span that the pixels from ``low`` to ``high`` make up, at least one pixel, counted in the span."""
-    first = min(max(int(np.floor(low)) - span.start, 0), span.stop - span.start - 1)
-    return slice(first, max(int(np.ceil(high)) - span.start, first + 1))
+    """The part of a span that the pixels from ``low`` to ``high`` make up, at least one pixel."""
+    first = min(max(floor(low), span.start), span.stop - 1)
+    return slice(first, min(max(ceil(high), first + 1), span.stop))
 
 
 def _span(low: float, high: float, limit: int) -> slice:
     """Whole pixels from ``low`` to ``high`` with one more at either end, within the picture; never none."""
-    start = min(max(int(np.floor(low)) - 1, 0), limit - 1)
-    return slice(start, max(min(int(np.ceil(high)) + 1, limit), start + 1))
+    start = min(max(floor(low) - 1, 0), limit - 1)
+    return slice(start, max(min(ceil(high) + 1, limit), start + 1))

@@ -34,6 +34,7 @@ class Track:
         misses: Looks on end that ought to have found it and did not.
         trust: How far the flow since the last sighting can be trusted, 0 to 1.
         shrinking: Whether it gets smaller from sighting to sighting.
+        scene: Thumbnail of the frame of the last sighting.
     """
 
     number: int
@@ -49,6 +50,7 @@ class Track:
     misses: int = 0
     trust: float = 1.0
     shrinking: bool = False
+    scene: NDArray[np.int16] = field(default_factory=lambda: np.zeros((1, 1), np.int16))
 
     def __post_init__(self) -> None:
         self.born, self.steady = (self.seen, self.box, self.landmarks, self.score), self.score

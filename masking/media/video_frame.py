@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
+import cv2
 import numpy as np
 from av import VideoFrame as Picture
 from av.video.reformatter import ColorRange, VideoReformatter
@@ -60,6 +61,16 @@ class VideoFrame:
     def picture(self) -> Picture:
         """The samples as they are stored, with what was painted."""
         return self._picture
+
+    def unpainted(self) -> "VideoFrame":
+        """Give the frame as it is now; what is painted into this one later does not show there.
+
+        Raises:
+            ValueError: Something was painted already, and later painting would show.
+        """
+        if self._painted:
+            raise ValueError("the frame is painted")
+        return VideoFrame(self._picture, self.view, self.index, self.seconds)
 
     @property
     def luma(self) -> NDArray[np.uint8]:
@@ -148,13 +159,13 @@ class VideoFrame:
         layout = self.view.layout
         black, neutral = self.view.colour.black(layout.bits)
         picture = self._writable()
-        np.copyto(_plane(picture, 0, layout)[down, across], black, where=inside)
+        _flood(_plane(picture, 0, layout)[down, across], black, inside)
         if layout.is_grey:
             return
         shared, low, left = _shared(inside, down, across, layout)
         for i in (1, 2):
             plane = _plane(picture, i, layout)[low : low + shared.shape[0], left : left + shared.shape[1]]
-            np.copyto(plane, neutral, where=shared)
+            _flood(plane, neutral, shared)
 
     def blacken(self) -> None:
         """Make the whole frame black."""
@@ -188,6 +199,13 @@ def _plane(picture: Picture, number: int, layout: Layout) -> _Plane:
     return samples[:, : plane.width]
 
 
+def _flood(samples: _Plane, value: int, inside: NDArray[np.bool_]) -> None:
+    """Set (h, w) samples where ``inside``; several times faster than numpy's copyto."""
+    flooded = cv2.copyTo(np.full(samples.shape, value, samples.dtype), inside.view(np.uint8), samples)
+    if flooded is not samples:  # it cannot write to rows that lie upside down in memory
+        samples[...] = flooded
+
+
 def _spread(plane: _Plane, down: slice, across: slice, layout: Layout) -> _Plane:
     """Give each luma sample of the stored rectangle the chroma sample that it shares."""
     rows = np.arange(down.start, down.stop) // layout.down
@@ -212,7 +230,8 @@ def _shared(
     """Tell which chroma samples any of (h, w) ``inside`` shares; also the first chroma row and column."""
     inside = _to_blocks(inside, down, across, layout)
     rows = inside if layout.down == 1 else inside[::2] | inside[1::2]
-    shared = rows if layout.across == 1 else rows[:, ::2] | rows[:, 1::2]
+    # A pair of neighbours is looked at as one number, which is several times faster than taking every other column.
+    shared = rows if layout.across == 1 else np.ascontiguousarray(rows).view(np.uint16) != 0
     return shared, down.start // layout.down, across.start // layout.across
 
 

@@ -28,6 +28,9 @@ _MEDIA_TYPES: Final = {
     "mkv": "video/x-matroska",
     "webm": "video/webm",
 }
+_HDR_DATA: Final = frozenset(
+    ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DYNAMIC_HDR_PLUS", "DYNAMIC_HDR_VIVID", "DOVI_METADATA")
+)
 _FIRST_PACKETS: Final = 600  # how far the first frame that decodes is looked for
 
 
@@ -61,7 +64,8 @@ class VideoProbe:
         stream: number of the video stream in the file.
         audio: number of the first sound stream, None where there is none.
         bit_rate: bits per second of the video stream or of the file; 0 where unknown.
-        dropped: what the copy will not have, e.g. ``subtitles``, ``data``, ``chapters``, ``video`` (a further one).
+        dropped: what the copy will not have, e.g. ``subtitles``, ``data``, ``chapters``, ``video`` (a further one),
+            ``hdr_mastering_data`` (what a display maps brightness by), ``interlacing_flag`` (the lines stay).
         max_pixels: the limit that the decoder is given, since a stream may change its size.
     """
 
@@ -230,7 +234,7 @@ def _described(
         stream=stream.index,
         audio=audio,
         bit_rate=bit_rate,
-        dropped=_dropped(source, stream),
+        dropped=(*_dropped(source, stream), *_unsaid(first)),
         max_pixels=max_pixels,
     )
 
@@ -249,3 +253,11 @@ def _dropped(source: InputContainer, kept: VideoStream) -> tuple[str, ...]:
     if kept.metadata.get("alpha_mode") == "1":
         names.append("alpha")
     return tuple(dict.fromkeys(names))
+
+
+def _unsaid(first: Picture) -> Iterator[str]:
+    """Yield what a frame says of itself that an encoder is not told."""
+    if not _HDR_DATA.isdisjoint(data.type.name for data in cast(Iterable[SideData], first.side_data)):
+        yield "hdr_mastering_data"
+    if first.interlaced_frame:
+        yield "interlacing_flag"

@@ -19,6 +19,8 @@ from pathlib import Path
 MANIFEST = "manifest.json"
 POINTER = "champion.json"
 SCHEMA = 1
+EXTRA = ("averages", "vad", "figures")
+"""Files that only some models have."""
 
 
 class BundleError(Exception):
@@ -38,6 +40,8 @@ class Bundle:
         graphs: File of the ONNX graph of each precision.
         golden: File (npz) with an input and the outputs that each graph must give for it.
         averages: File (npz) of the averages of people that the style `averages` paints; None where none were made.
+        vad: ONNX file of what finds speech, which a voice model works with; None for a model of faces.
+        figures: JSON file of what was measured of each style, by style and name; None where nothing was.
     """
 
     folder: Path
@@ -48,6 +52,8 @@ class Bundle:
     graphs: Mapping[str, Path]
     golden: Path
     averages: Path | None = None
+    vad: Path | None = None
+    figures: Path | None = None
 
 
 def write_manifest(
@@ -57,9 +63,11 @@ def write_manifest(
     graphs: Mapping[str, str],
     golden: str,
     averages: str | None = None,
+    vad: str | None = None,
+    figures: str | None = None,
 ) -> str:
     """Write the manifest over files that lie in the folder already; returns its digest."""
-    extra = {} if averages is None else {"averages": averages}
+    extra = {part: file for part, file in zip(EXTRA, (averages, vad, figures), strict=True) if file is not None}
     files = {file: _digest(folder / file) for file in sorted({*graphs.values(), golden, *extra.values()})}
     manifest = {
         "schema": SCHEMA,
@@ -97,7 +105,7 @@ def open_bundle(folder: Path, version: str, digest: str | None = None) -> Bundle
                 raise BundleError(f"{file!r} is no plain file name")
             if _digest(folder / file) != expected:
                 raise BundleError(f"{file} of version {version} is not the file that was registered")
-        extra = {"averages": manifest["averages"]} if "averages" in manifest else {}
+        extra = {part: manifest[part] for part in EXTRA if part in manifest}
         listed = {*manifest["graphs"].values(), manifest["golden"], *extra.values()}
         if not listed <= manifest["files"].keys():
             raise BundleError(
@@ -105,8 +113,8 @@ def open_bundle(folder: Path, version: str, digest: str | None = None) -> Bundle
             )
         graphs = {precision: folder / file for precision, file in manifest["graphs"].items()}
         golden = folder / manifest["golden"]
-        averages = folder / extra["averages"] if extra else None
-        return Bundle(folder, manifest["name"], version, found, manifest["architecture"], graphs, golden, averages)
+        parts = {part: folder / file for part, file in extra.items()}
+        return Bundle(folder, manifest["name"], version, found, manifest["architecture"], graphs, golden, **parts)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"the bundle of version {version} cannot be read: {error}") from error
 

@@ -58,7 +58,7 @@ async def save_media(
             if not size:
                 raise EmptyMedia("the body holds no bytes")
     except TimeoutError:
-        raise SlowBody(f"a video must arrive within {limit_seconds:g} s") from None
+        raise SlowBody(f"a file must arrive within {limit_seconds:g} s") from None
     except OSError as error:
         if error.errno in NO_ROOM:
             raise StorageFull("the disk is full") from None

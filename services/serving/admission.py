@@ -1,7 +1,8 @@
 """Who gets a thread: work waits in a queue as long as it will be in time, the rest is refused at once.
 
-The wait is estimated as the queued work times its measured cost by threads, and kept below the promised one. All state
-belongs to the event loop; threads only work.
+The wait is estimated as the queued work times its measured cost by threads, and kept below the promised one. Each kind
+of work has threads of its own: a minute of sound takes seconds, and no photo waits for that. All state belongs to the
+event loop; threads only work.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, Final, TypeVar
 
@@ -22,8 +23,10 @@ from services.asgi.errors import Busy
 from services.serving.watch import StageWatch
 
 T = TypeVar("T")
-FIRST_GUESS_SECONDS: Final = 0.05
-"""Cost of a unit before any was measured."""
+IMAGE: Final = "image"
+SOUND: Final = "sound"
+FIRST_GUESS_SECONDS: Final = {IMAGE: 0.05, SOUND: 0.1}
+"""Cost of a unit of each kind of work before any was measured."""
 WEIGHT: Final = 0.1
 """Weight of the newest measurement in the moving average of costs."""
 
@@ -53,26 +56,56 @@ class Job:
     units: float
 
 
+@dataclass(slots=True)
+class Lane:
+    """The threads for one kind of work.
+
+    Attributes:
+        threads: How many there are.
+        unit_seconds: What a unit of the work costs, as measured so far.
+        executor: The threads themselves.
+        pending: Work that waits or runs.
+    """
+
+    threads: int
+    unit_seconds: float
+    executor: ThreadPoolExecutor
+    pending: set[Job] = field(default_factory=set)
+
+    def wait_seconds(self) -> float:
+        """Return how long new work would wait for a thread, about."""
+        if len(self.pending) < self.threads:
+            return 0.0
+        return sum(job.units for job in self.pending) * self.unit_seconds / self.threads
+
+    def measured(self, unit_seconds: float) -> None:
+        """Learn what a unit has cost."""
+        self.unit_seconds += WEIGHT * (unit_seconds - self.unit_seconds)
+
+
 class Admission:
     """The threads, the queue before them, and the bytes that are held for them."""
 
     def __init__(
         self, threads: int, queue_seconds: float, deadline_seconds: float, held_bytes: int, metrics: Metrics
     ) -> None:
-        self._threads = threads
         self._queue_seconds = queue_seconds
         self._deadline_seconds = deadline_seconds
         self._free_bytes = self._all_bytes = held_bytes
         self._metrics = metrics
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="mask")
-        self._pending: set[Job] = set()
-        self._unit_seconds = FIRST_GUESS_SECONDS
+        # Half of them for sound: what it takes from photos is a share of the processor, never their turn.
+        self._lanes = {
+            kind: Lane(count, FIRST_GUESS_SECONDS[kind], ThreadPoolExecutor(count, thread_name_prefix=f"mask-{kind}"))
+            for kind, count in {IMAGE: threads, SOUND: max(1, threads // 2)}.items()
+        }
 
-    def wait_seconds(self) -> float:
-        """Return how long new work would wait for a thread, about."""
-        if len(self._pending) < self._threads:
-            return 0.0
-        return sum(job.units for job in self._pending) * self._unit_seconds / self._threads
+    def wait_seconds(self, kind: str = IMAGE) -> float:
+        """Return how long new work of a kind would wait for a thread, about."""
+        return self._lanes[kind].wait_seconds()
+
+    def is_in_time(self, units: float, kind: str = IMAGE) -> bool:
+        """Say whether so much work can be done before its deadline, if it need not wait."""
+        return units * self._lanes[kind].unit_seconds <= self._deadline_seconds
 
     def hold(self, size_bytes: int) -> None:
         """Hold more bytes, or give them back if negative.
@@ -95,25 +128,27 @@ class Admission:
         finally:
             self.hold(-held.size_bytes)
 
-    async def run(self, work: Callable[[StageWatch], T], units: float, request: Request) -> T:
+    async def run(self, work: Callable[[StageWatch], T], units: float, request: Request, kind: str = IMAGE) -> T:
         """Do ``work`` in a thread and return what it returns.
 
         Args:
             work: What to do. It must tell the watch of its stages and let pass what that raises.
             units: How much it is; any measure to which time is about proportional.
             request: Whom it is for; its body must have been read.
+            kind: `IMAGE` or `SOUND`.
 
         Raises:
             Busy: it would wait longer than is promised, or the server stops before its turn.
             DeadlineExceeded: the time is over; a thread at work winds down and keeps its place till then.
             ClientDisconnect: nobody waits for the answer any more.
         """
-        wait = self.wait_seconds()
+        lane = self._lanes[kind]
+        wait = self.wait_seconds(kind)
         if wait > self._queue_seconds:
             self._metrics.shed.labels("queue").inc()
             raise Busy("the work that waits already would make this too late", ceil(wait - self._queue_seconds))
         job = Job(StageWatch(self._metrics, self._deadline_seconds), units)
-        answer = asyncio.wrap_future(self._submit(work, job))
+        answer = asyncio.wrap_future(self._submit(work, job, lane))
         gone = asyncio.create_task(_disconnected(request))
         waited: set[asyncio.Future[Any]] = {answer, gone}
         try:
@@ -135,12 +170,14 @@ class Admission:
 
     async def close(self) -> None:
         """Drop what waits, end what runs at its next stage, and wait for that."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        for job in self._pending:
-            job.watch.stop()
-        await asyncio.to_thread(self._executor.shutdown, wait=True)
+        for lane in self._lanes.values():
+            lane.executor.shutdown(wait=False, cancel_futures=True)
+            for job in lane.pending:
+                job.watch.stop()
+        for lane in self._lanes.values():
+            await asyncio.to_thread(lane.executor.shutdown, wait=True)
 
-    def _submit(self, work: Callable[[StageWatch], T], job: Job) -> Future[T]:
+    def _submit(self, work: Callable[[StageWatch], T], job: Job, lane: Lane) -> Future[T]:
         loop = asyncio.get_running_loop()
 
         def timed() -> T:
@@ -148,24 +185,22 @@ class Admission:
             start = time.perf_counter()
             result = work(job.watch)
             cost = (time.perf_counter() - start) / job.units
-            loop.call_soon_threadsafe(self._measured, cost)
+            loop.call_soon_threadsafe(lane.measured, cost)
             return result
 
-        future = self._executor.submit(copy_context().run, timed)
-        self._pending.add(job)
+        def ended() -> None:
+            lane.pending.discard(job)
+            self._show_depth()
+
+        future = lane.executor.submit(copy_context().run, timed)
+        lane.pending.add(job)
         self._show_depth()
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._ended, job))
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(ended))
         return future
 
-    def _measured(self, unit_seconds: float) -> None:
-        self._unit_seconds += WEIGHT * (unit_seconds - self._unit_seconds)
-
-    def _ended(self, job: Job) -> None:
-        self._pending.discard(job)
-        self._show_depth()
-
     def _show_depth(self) -> None:
-        self._metrics.queue_depth.set(max(0, len(self._pending) - self._threads))
+        waiting = (max(0, len(lane.pending) - lane.threads) for lane in self._lanes.values())
+        self._metrics.queue_depth.set(sum(waiting))
 
 
 async def _disconnected(request: Request) -> None:

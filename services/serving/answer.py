@@ -1,6 +1,7 @@
 """A masked answer: what the cache keeps of it, and the headers that go with it."""
 
 import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -47,6 +48,11 @@ class Answer:
         end = LENGTH_BYTES + int.from_bytes(packed[:LENGTH_BYTES], "big")
         head = json.loads(packed[LENGTH_BYTES:end])
         return cls(packed[end:], head["media_type"], head["report"])
+
+
+def identity_headers(version: str) -> dict[str, str]:
+    """Return the headers that name an answer and the version of the model behind it."""
+    return {"X-Prediction-Id": uuid.uuid4().hex, "X-Model-Version": version, "Cache-Control": "no-store"}
 
 
 def report_header(report: Mapping[str, Any]) -> str:

@@ -24,10 +24,19 @@ from services.asgi.parameters import only
 from services.asgi.problems import responses
 from services.serving.answer import report_header
 from services.serving.desk import JobDesk
-from services.serving.openapi import BINARY
+from services.serving.openapi import AUDIO_TYPES, BINARY
 
 PREFIX: Final = "/v1/jobs"
-SUFFIXES: Final = {"video/mp4": ".mp4", "video/quicktime": ".mov", "video/x-matroska": ".mkv", "video/webm": ".webm"}
+VIDEO_SUFFIXES: Final = {
+    "video/mp4": ".mp4",
+    "video/quicktime": ".mov",
+    "video/x-matroska": ".mkv",
+    "video/webm": ".webm",
+}
+AUDIO_SUFFIXES: Final = dict(
+    zip(AUDIO_TYPES, (".wav", ".flac", ".mp3", ".aac", ".m4a", ".ogg", ".webm", ".mka"), strict=True)
+)
+SUFFIXES: Final = VIDEO_SUFFIXES | AUDIO_SUFFIXES
 Identity = Annotated[str, PathParameter(description="The job's id.", pattern=IDENTITY_PATTERN)]
 
 
@@ -43,7 +52,7 @@ class JobView(BaseModel):
     """A job as it stands."""
 
     id: str
-    kind: str = Field(description="What is done, such as mask-video.")
+    kind: str = Field(description="What is done, such as mask-video or mask-audio.")
     state: str = Field(json_schema_extra={"enum": list(STATES)})
     progress: Annotated[float, Field(ge=0, le=1)]
     attempts: int = Field(description="How often it was started; each start is from the beginning.")

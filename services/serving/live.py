@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, WebSocket
-from starlette.websockets import WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocketDisconnect
 
 from masking.errors import PolicyError
+from masking.face.loading import LoadedModel
 from masking.face.maskers import masker_of
 from masking.live import LiveAnswer, LiveMasker
 from masking.media.probe import ImageLimits
@@ -20,22 +21,28 @@ from masking.policy import Policy
 from mlops.metrics import Metrics
 from mlops.settings import LiveSettings, MaskingSettings
 from services.asgi.errors import NotReady
+from services.serving.places import POLICY_VIOLATION, TRY_AGAIN_LATER, NoPlace, Places, next_message, own_thread, refuse
 from services.serving.pool import ModelPool
 
-POLICY_VIOLATION: Final = 1008
-TRY_AGAIN_LATER: Final = 1013
 TOO_SLOW: Final = "the frame took too long"
 
 
 class LiveSessions:
-    """The streams that are masked now; each has a thread of its own, and there are only so many."""
+    """The streams of pictures that are masked now; each has a thread of its own."""
 
-    def __init__(self, pool: ModelPool, settings: LiveSettings, limits: ImageLimits, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        pool: ModelPool[LoadedModel],
+        places: Places,
+        settings: LiveSettings,
+        limits: ImageLimits,
+        metrics: Metrics,
+    ) -> None:
         self._pool = pool
+        self._places = places
         self._settings = settings
         self._limits = limits
         self._metrics = metrics
-        self._running = 0
 
     async def serve(self, socket: WebSocket, policy: Policy) -> None:
         """Accept a stream and mask its frames until either side leaves.
@@ -45,29 +52,19 @@ class LiveSessions:
         """
         try:
             masker_of(policy.style, self._pool.current().maskers)
-        except NotReady as error:
-            await _refuse(socket, TRY_AGAIN_LATER, str(error))
-            return
-        if self._running >= self._settings.sessions:
-            await _refuse(socket, TRY_AGAIN_LATER, "as many streams as are allowed are being masked; come back later")
-            return
-        self._running += 1
-        self._metrics.live_sessions.set(self._running)
-        executor = ThreadPoolExecutor(1, thread_name_prefix="live")
-        try:
-            await socket.accept()
-            await self._stream(socket, policy, executor)
-        finally:
-            executor.shutdown(wait=False, cancel_futures=True)
-            self._running -= 1
-            self._metrics.live_sessions.set(self._running)
+            with self._places.taken(), own_thread() as executor:
+                await socket.accept()
+                await self._stream(socket, policy, executor)
+        except (NotReady, NoPlace) as error:
+            await refuse(socket, TRY_AGAIN_LATER, str(error))
 
     async def _stream(self, socket: WebSocket, policy: Policy, executor: ThreadPoolExecutor) -> None:
         model, masker = None, None
         while True:
-            frame = await self._next(socket)
-            if frame is None:
+            message = await next_message(socket, self._settings.idle_seconds)
+            if message is None:
                 return
+            frame = message.encode() if isinstance(message, str) else message
             if masker is None or model is not self._pool.current():
                 # A new champion takes over between two frames, with a fresh look at the stream.
                 model = self._pool.current()
@@ -84,24 +81,6 @@ class LiveSessions:
             # The masker follows one stream: the late frame has to leave it before the next may enter.
             await asyncio.wait({work})
 
-    async def _next(self, socket: WebSocket) -> bytes | None:
-        try:
-            async with asyncio.timeout(self._settings.idle_seconds):
-                message = await socket.receive()
-        except TimeoutError:
-            await socket.close(reason="no frame came")
-            return None
-        if message["type"] == "websocket.disconnect":
-            return None
-        return message.get("bytes") or (message.get("text") or "").encode()
-
-
-async def _refuse(socket: WebSocket, code: int, reason: str) -> None:
-    """Say why there is no stream; before a socket is accepted nobody would be told code and reason."""
-    if socket.application_state is WebSocketState.CONNECTING:
-        await socket.accept()
-    await socket.close(code, reason)
-
 
 def live_router(sessions: LiveSessions, defaults: MaskingSettings) -> APIRouter:
     """Return the route of live masking."""
@@ -113,21 +92,22 @@ def live_router(sessions: LiveSessions, defaults: MaskingSettings) -> APIRouter:
         style: Annotated[str, Query()] = defaults.style,
         threshold: Annotated[float, Query()] = defaults.threshold,
         search: Annotated[str, Query()] = "fast",
+        tone: Annotated[str, Query()] = "drop",
     ) -> None:
         """Mask a live stream of JPEG frames."""
-        strange = set(socket.query_params) - {"style", "threshold", "search"}
+        strange = set(socket.query_params) - {"style", "threshold", "search", "tone"}
         try:
-            policy = Policy(style, threshold, search)
+            policy = Policy(style, threshold, search, tone=tone)
         except PolicyError as error:
-            await _refuse(socket, POLICY_VIOLATION, str(error))
+            await refuse(socket, POLICY_VIOLATION, str(error))
             return
         if strange:
-            await _refuse(socket, POLICY_VIOLATION, "the parameters are: style, threshold, search")
+            await refuse(socket, POLICY_VIOLATION, "the parameters are: style, threshold, search, tone")
             return
         try:
             await sessions.serve(socket, policy)
         except PolicyError as error:
-            await _refuse(socket, POLICY_VIOLATION, str(error))
+            await refuse(socket, POLICY_VIOLATION, str(error))
         except WebSocketDisconnect:
             return
 

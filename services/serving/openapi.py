@@ -9,13 +9,23 @@ REGIONS: Final = {
     "description": "Regions to keep or to mask in addition, as JSON or CSV; see docs/regions.md.",
 }
 IMAGE_TYPES: Final = ("image/jpeg", "image/png", "image/webp")
+AUDIO_TYPES: Final = (
+    "audio/wav",
+    "audio/flac",
+    "audio/mpeg",
+    "audio/aac",
+    "audio/mp4",
+    "audio/ogg",
+    "audio/webm",
+    "audio/x-matroska",
+)
 
 
-def body_of(kinds: Iterable[str], description: str) -> dict[str, Any]:
-    """Describe a body that is media of these types, raw or as the file of a form."""
+def body_of(kinds: Iterable[str], description: str, *, regions: bool = True) -> dict[str, Any]:
+    """Describe a body that is media of these types, raw or as the file of a form, beside which may lie regions."""
     form = {
         "type": "object",
-        "properties": {"file": BINARY, "regions": REGIONS},
+        "properties": {"file": BINARY} | ({"regions": REGIONS} if regions else {}),
         "required": ["file"],
         "additionalProperties": False,
     }
@@ -44,9 +54,12 @@ ID_HEADERS: Final = {
     "X-Prediction-Id": _header(
         "Names this answer; every answer gets a new one, cached ones too.", pattern="^[0-9a-f]{32}$"
     ),
-    "X-Model-Version": _header("Version of the model that found the faces."),
+    "X-Model-Version": _header("Version of the model that found the faces, or masked the voices."),
     "X-Request-Id": _header("The request's id, for log lines.", pattern="^[A-Za-z0-9._-]{1,64}$"),
 }
+REPORT_HEADER: Final = _header(
+    'What was done, as ASCII JSON of up to 8192 characters; a longer one lacks its lists and has "truncated": true.'
+)
 MASKED_IMAGE: Final[dict[str, Any]] = {
     "description": "The masked image: same kind and size, upright, without metadata.",
     "content": {kind: {"schema": BINARY} for kind in IMAGE_TYPES},
@@ -58,9 +71,19 @@ MASKED_IMAGE: Final[dict[str, Any]] = {
             "Cache-Control says no-cache or no-store.",
             enum=["hit-memory", "hit-redis", "miss", "bypass"],
         ),
-        "X-Mask-Report": _header(
-            "What was done, as ASCII JSON of up to 8192 characters; a longer one lacks its lists and has "
-            '"truncated": true.'
+        "X-Mask-Report": REPORT_HEADER,
+    },
+}
+MASKED_SOUND: Final[dict[str, Any]] = {
+    "description": "The masked sound: same container, rate, channels and length, without metadata.",
+    "content": {kind: {"schema": BINARY} for kind in AUDIO_TYPES},
+    "headers": {
+        **ID_HEADERS,
+        "X-Utterances-Masked": _header("How many stretches of speech are masked.", pattern="^[0-9]+$"),
+        "X-Needs-Review": _header(
+            "Whether a person should listen to it, as where the file is damaged and ends early.", enum=["true", "false"]
         ),
+        "X-Cache": _header("Always bypass: each answer has pseudo-voices of its own.", enum=["bypass"]),
+        "X-Mask-Report": REPORT_HEADER,
     },
 }

@@ -50,7 +50,7 @@ class Served:
 class DataPlane:
     """Everything a request needs."""
 
-    pool: ModelPool
+    pool: ModelPool[LoadedModel]
     admission: Admission
     cache: AnswerCache
     limits: LimitSettings

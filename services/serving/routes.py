@@ -1,6 +1,5 @@
 """The HTTP routes of the data plane."""
 
-import uuid
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request
@@ -30,10 +29,10 @@ from services.asgi.errors import (
 )
 from services.asgi.parameters import only
 from services.asgi.problems import responses
-from services.serving.answer import report_header
+from services.serving.answer import identity_headers, report_header
 from services.serving.openapi import ID_HEADERS, IMAGE_BODY, MASKED_IMAGE
 from services.serving.plane import DataPlane
-from services.serving.wishes import MANY, Keep, Mask, Search, Style, Threshold, selection_of
+from services.serving.wishes import MANY, Keep, Mask, Search, Style, Threshold, Tone, selection_of
 
 PROBLEMS: Final = responses(
     EmptyMedia,
@@ -88,19 +87,21 @@ def serving_router(plane: DataPlane, defaults: MaskingSettings) -> APIRouter:
         openapi_extra=IMAGE_BODY,
         responses={200: MASKED_IMAGE},
         response_class=Response,
-        dependencies=[Depends(only("style", "threshold", "search", *MANY, many=MANY))],
+        dependencies=[Depends(only("style", "threshold", "search", "tone", *MANY, many=MANY))],
     )
     async def mask_image(
         request: Request,
         style: Style = defaults.style,
         threshold: Threshold = defaults.threshold,
         search: Search = defaults.search,
+        tone: Tone = "drop",
         keep: Keep = [],  # noqa: B006  # FastAPI copies it for each request
         mask: Mask = [],  # noqa: B006
     ) -> Response:
         """Mask every face of an image."""
-        served = await plane.mask(request, Policy(style, threshold, search, selection_of(keep, mask)))
-        headers = _identity(served.model.version) | {
+        policy = Policy(style, threshold, search, selection_of(keep, mask), tone=tone)
+        served = await plane.mask(request, policy)
+        headers = identity_headers(served.model.version) | {
             "X-Faces-Masked": str(served.answer.faces),
             "X-Cache": served.cache,
             "X-Mask-Report": report_header(served.answer.report),
@@ -124,14 +125,10 @@ def serving_router(plane: DataPlane, defaults: MaskingSettings) -> APIRouter:
         """Find the faces of an image, without masking it."""
         policy = Policy(defaults.style, threshold, search, selection_of(keep, mask))
         found, model = await plane.detect(request, policy)
-        response.headers.update(_identity(model.version))
+        response.headers.update(identity_headers(model.version))
         return _told(found, model.version)
 
     return router
-
-
-def _identity(version: str) -> dict[str, str]:
-    return {"X-Prediction-Id": uuid.uuid4().hex, "X-Model-Version": version, "Cache-Control": "no-store"}
 
 
 def _told(found: Detected, version: str) -> Detection:

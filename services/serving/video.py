@@ -8,8 +8,10 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from masking.errors import DamagedMedia, EmptyMedia, MediaTooLarge, PolicyError, UnsupportedMedia
+from masking.face.loading import LoadedModel
 from masking.face.maskers import masker_of
 from masking.policy import DOUBTS, SOUNDS, VideoPolicy
+from masking.voice.policy import VoicePolicy
 from mlops.jobs.spool import new_identity
 from mlops.jobs.table import Job
 from mlops.settings import LimitSettings, MaskingSettings
@@ -28,13 +30,16 @@ from services.asgi.parameters import only
 from services.asgi.problems import responses
 from services.asgi.upload import save_media
 from services.serving.desk import JobDesk
-from services.serving.jobs import SUFFIXES, JobView, address
+from services.serving.jobs import VIDEO_SUFFIXES, JobView, address
 from services.serving.openapi import body_of
 from services.serving.pool import ModelPool
-from services.serving.wishes import MANY, Keep, Mask, Search, Style, Threshold, listed, selection_of
+from services.serving.voice_wishes import Background, Consistent, VoiceStyle
+from services.serving.voices import Voices
+from services.serving.wishes import MANY, Keep, Mask, Search, Style, Threshold, Tone, listed, selection_of
 
 MASK_VIDEO: Final = "mask-video"
-VIDEO_PARAMETERS: Final = ("style", "threshold", "search", "doubt", "voice", *MANY)
+VOICE: Final = ("voice_style", "voice_background", "voice_consistent")
+VIDEO_PARAMETERS: Final = ("style", "threshold", "search", "tone", "doubt", "voice", *VOICE, *MANY)
 PROBLEMS: Final = responses(
     EmptyMedia,
     BrokenBody,
@@ -51,7 +56,9 @@ PROBLEMS: Final = responses(
     JobsAway,
     StorageFull,
 )
-VIDEO_BODY: Final = body_of(SUFFIXES, "The video, raw or as the file of a form. Its kind is found out from its bytes.")
+VIDEO_BODY: Final = body_of(
+    VIDEO_SUFFIXES, "The video, raw or as the file of a form. Its kind is found out from its bytes."
+)
 ACCEPTED: Final[dict[str, Any]] = {
     "description": "The video is taken; its job is at Location.",
     "headers": {"Location": {"required": True, "schema": {"type": "string"}}},
@@ -67,7 +74,7 @@ Doubt = Annotated[
 Voice = Annotated[
     str,
     Query(
-        description="What becomes of the sound; keep leaves voices as they are.",
+        description="What becomes of the sound: none, with other voices, or as it is.",
         json_schema_extra={"enum": list(SOUNDS)},
     ),
 ]
@@ -76,7 +83,12 @@ Probe = Callable[[Path], object]
 
 
 def video_router(
-    desk: JobDesk, pool: ModelPool, probe: Probe, limits: LimitSettings, defaults: MaskingSettings
+    desk: JobDesk,
+    pool: ModelPool[LoadedModel],
+    voices: ModelPool[Voices],
+    probe: Probe,
+    limits: LimitSettings,
+    defaults: MaskingSettings,
 ) -> APIRouter:
     """Return the route over a desk; ``defaults`` is what a request that does not say gets."""
     router = APIRouter(prefix="/v1", tags=["masking"], responses=PROBLEMS)
@@ -94,14 +106,27 @@ def video_router(
         style: Style = defaults.style,
         threshold: Threshold = defaults.threshold,
         search: Search = "fast",
+        tone: Tone = "drop",
         doubt: Doubt = "mask",
         voice: Voice = "drop",
+        voice_style: VoiceStyle | None = None,
+        voice_background: Background | None = None,
+        voice_consistent: Consistent | None = None,
         keep: Keep = [],  # noqa: B006  # FastAPI copies it for each request
         mask: Mask = [],  # noqa: B006
     ) -> JobView:
         """Take a video and mask every face of it; the answer is the job that does it."""
-        policy = VideoPolicy(style, threshold, search, selection_of(keep, mask), doubt=doubt, sound=voice)
+        wishes = (voice_style, voice_background, voice_consistent)
+        if voice != "mask" and any(wish is not None for wish in wishes):
+            raise PolicyError(f"{', '.join(VOICE)} say how voices are masked: they need voice=mask")
+        sounds = VoicePolicy(
+            voice_style or defaults.voice_style, voice_background or defaults.voice_background, bool(voice_consistent)
+        )
+        rows = selection_of(keep, mask)
+        policy = VideoPolicy(style, threshold, search, rows, tone=tone, doubt=doubt, sound=voice, voice=sounds)
         masker_of(style, pool.current().maskers)
+        if voice == "mask":
+            voices.current()
         job = await _taken(request, desk, probe, limits, policy)
         response.headers.update({"Location": address(job), "Cache-Control": "no-store"})
         return JobView.of(job)

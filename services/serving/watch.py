@@ -41,6 +41,10 @@ class StageWatch:
         """Told before a stage begins."""
         self.check()
 
+    def progress(self, done: int, total: int | None) -> None:
+        """Told after each piece of a longer work."""
+        self.check()
+
     def finished(self, stage: str, seconds: float) -> None:
         """Told after a stage has ended well."""
         self._metrics.stage_seconds.labels(stage).observe(seconds)

@@ -4,16 +4,16 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic
 
-from masking.face.loading import LoadedModel
 from mlops.metrics import Metrics
-from services.serving.pool import ModelPool
+from services.serving.pool import M, ModelPool
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Source(Generic[M]):
     """Where models come from.
 
     Attributes:
@@ -22,12 +22,12 @@ class Source:
     """
 
     stamp: Callable[[], str | None]
-    load: Callable[[], LoadedModel]
+    load: Callable[[], M]
 
 
 async def watch(
-    source: Source,
-    pool: ModelPool,
+    source: Source[M],
+    pool: ModelPool[M],
     metrics: Metrics,
     poll_seconds: float,
     retry_seconds: float,
@@ -59,7 +59,7 @@ async def watch(
         wait_seconds -= poll_seconds
 
 
-async def _stamp(source: Source) -> str | None:
+async def _stamp(source: Source[M]) -> str | None:
     try:
         return await asyncio.to_thread(source.stamp)
     except OSError:
@@ -67,7 +67,7 @@ async def _stamp(source: Source) -> str | None:
         return None
 
 
-async def _load(source: Source) -> LoadedModel | None:
+async def _load(source: Source[M]) -> M | None:
     try:
         return await asyncio.to_thread(source.load)
     except Exception:

@@ -9,7 +9,7 @@ from fastapi import Query
 from masking.errors import PolicyError
 from masking.face.maskers import STYLES
 from masking.face.search import EFFORTS
-from masking.policy import HIGHEST_THRESHOLD, LOWEST_THRESHOLD, Policy
+from masking.policy import HIGHEST_THRESHOLD, LOWEST_THRESHOLD, TONES, Policy
 from masking.selection import Listed, Selection
 
 P = TypeVar("P", bound=Policy)
@@ -36,6 +36,13 @@ Search = Annotated[
     str,
     Query(
         description="How hard faces are looked for; fast costs a quarter.", json_schema_extra={"enum": list(EFFORTS)}
+    ),
+]
+Tone = Annotated[
+    str,
+    Query(
+        description="Keep draws surrogates whose skin is light, medium or dark as the face's own; only with surrogate.",
+        json_schema_extra={"enum": list(TONES)},
     ),
 ]
 _BOX: Final = {"pattern": r"^-?[0-9.]+(,-?[0-9.]+){3}$"}

@@ -1,1 +1,1 @@
-"""The background loop: brings the champion out of the registry to where serving reads it."""
+"""The background loop: brings the champions out of the registry to where serving reads it."""

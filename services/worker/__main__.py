@@ -1,4 +1,4 @@
-"""``python -m services.worker``: follow the champion; ``--once`` looks once, ``--promote N`` moves the alias."""
+"""``python -m services.worker``: follow the champions; ``--once`` looks once, ``--promote N`` moves an alias."""
 
 import argparse
 import sys
@@ -19,8 +19,9 @@ def main() -> int:
     """Run; the exit code is 1 if the one look or the promotion failed."""
     parser = argparse.ArgumentParser(prog="python -m services.worker", description=__doc__)
     once = parser.add_mutually_exclusive_group()
-    once.add_argument("--once", action="store_true", help="bring the champion, then end")
+    once.add_argument("--once", action="store_true", help="bring the champions, then end")
     once.add_argument("--promote", metavar="VERSION", help="make this registered version the champion, then end")
+    parser.add_argument("--model", help="registered model to promote a version of; that of faces unless given")
     arguments = parser.parse_args()
     try:
         settings = load_settings()
@@ -28,20 +29,24 @@ def main() -> int:
         raise SystemExit(f"settings:\n{error}") from None
     configure_logging(settings.logging)
     if arguments.promote is not None:
-        return promote(settings, arguments.promote)
+        return promote(settings, arguments.model or settings.registry.model, arguments.promote)
     if arguments.once:
         return int(Puller(settings.registry, CollectorRegistry()).pull() in ("failed", "refused"))
     run(worker_app(settings, Metrics()), settings.server)
     return 0
 
 
-def promote(settings: Settings, version: str) -> int:
+def promote(settings: Settings, model: str, version: str) -> int:
     """Move the alias, and tell."""
     if not version.isdecimal():
         sys.stderr.write("give the number of a registered version: make champion VERSION=2\n")
         return 2
+    known = settings.registry.model, settings.registry.voice_model
+    if model not in known:
+        sys.stderr.write(f"the models are {' and '.join(known)}: make champion MODEL={known[1]} VERSION=2\n")
+        return 2
     try:
-        champion = Registry(settings.registry.tracking_uri).promote(settings.registry.model, version)
+        champion = Registry(settings.registry.tracking_uri).promote(model, version)
     except RegistryError as error:
         sys.stderr.write(f"{error}\n")
         return 1

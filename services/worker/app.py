@@ -15,14 +15,15 @@ from services.worker.pull import Puller, following
 
 
 def worker_part(settings: Settings, metrics: Metrics) -> Part:
-    """Return the loop as a part: while it is open, the champion is followed."""
+    """Return the loop as a part: while it is open, the champions are followed."""
     puller = Puller(settings.registry, metrics.registry)
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        root = settings.registry.bundles_path / settings.registry.model
-        for left in root.glob(".incoming-*"):  # a worker that was killed while it wrote
-            shutil.rmtree(left, ignore_errors=True)
+        for model in (settings.registry.model, settings.registry.voice_model):
+            for left in (settings.registry.bundles_path / model).glob(".incoming-*"):
+                # A worker was killed while it wrote.
+                shutil.rmtree(left, ignore_errors=True)
         async with following(puller.pull, settings.registry.poll_seconds):
             yield
 

@@ -1,4 +1,4 @@
-"""Follow the alias `champion`: what it names is brought, verified, into the folder of bundles.
+"""Follow the alias `champion` of each model: what it names is brought, verified, into the folder of bundles.
 
 Serving never talks to the registry. It sees the folder, and a registry that is down costs it nothing.
 """
@@ -15,11 +15,13 @@ from mlops.registry.bundle import BundleError
 from mlops.registry.mlflow import Registry, RegistryError
 from mlops.settings import RegistrySettings
 
+OUTCOMES: Final = ("refused", "failed", "pulled", "unchanged")
+"""What can come of a look, the worst first."""
 log: Final = logging.getLogger(__name__)
 
 
 class Puller:
-    """Pulls the champion of one model.
+    """Pulls the champions of the models that mask faces and voices.
 
     Args:
         settings: Where the registry is, and where bundles go.
@@ -38,18 +40,22 @@ class Puller:
         self._up = Gauge(
             "masker_registry_up", "Whether the registry answered the last time, 0 or 1.", registry=collectors
         )
-        for outcome in ("pulled", "unchanged", "failed", "refused"):
+        for outcome in OUTCOMES:
             self._pulls.labels(outcome)
 
     def pull(self) -> str:
-        """Look once; returns `pulled`, `unchanged`, `failed` (no answer) or `refused` (not what was registered)."""
-        outcome = self._look()
-        self._pulls.labels(outcome).inc()
-        self._up.set(outcome != "failed")
-        return outcome
+        """Look once for each model; returns the worst that came of it.
 
-    def _look(self) -> str:
-        model = self._settings.model
+        That is `refused` (not what was registered), `failed` (no answer), `pulled` or `unchanged`. One model that is
+        refused keeps no other from being brought.
+        """
+        outcomes = [self._look(model) for model in (self._settings.model, self._settings.voice_model)]
+        for outcome in outcomes:
+            self._pulls.labels(outcome).inc()
+        self._up.set("failed" not in outcomes)
+        return min(outcomes, key=OUTCOMES.index)
+
+    def _look(self, model: str) -> str:
         try:
             bundle = self._registry.pull(model, self._settings.bundles_path)
         except RegistryError as error:

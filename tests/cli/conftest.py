@@ -1,4 +1,5 @@
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -6,20 +7,28 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.container import OutputContainer
 from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
 from cli.app import app
+from masking.voice.procedural import Speaker, lexicon, speak
+from masking.voice.types import RATE, Mono
 from mlops.registry.bundle import install, open_bundle
 
 Run = Callable[..., Result]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
 def champion(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of bundles with one champion in it."""
+    """A folder of bundles with a champion for faces and one for voices in it; the second is the base that ships."""
     root = tmp_path_factory.mktemp("bundles")
     install(trained, root, "face-detector", "1", open_bundle(trained, "1").digest)
+    voices = tmp_path_factory.mktemp("voices") / "bundle"
+    shutil.copytree(ROOT / "models/voice", voices)
+    shutil.copyfile(ROOT / "data/base/silero_vad.onnx", voices / "vad.onnx")
+    install(voices, root, "voice-masker", "1", open_bundle(voices, "1").digest)
     return root
 
 
@@ -39,6 +48,39 @@ def masker(environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.Monk
         return CliRunner().invoke(app, [str(each) for each in arguments], input=stdin)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def talk() -> Mono:
+    """Somebody who does not exist, speaking for a second and a half, at 16 kHz; silence before and after."""
+    rng = np.random.default_rng(11)
+    spoken = speak(Speaker.draw(rng), lexicon(4, rng), rng).samples
+    return np.pad(spoken[:24_000], (8_000, 8_000))
+
+
+@pytest.fixture(scope="session")
+def write_sound() -> Callable[..., None]:
+    """Write samples at 16 kHz as a sound file of the kind that its name says."""
+
+    def write(path: Path, samples: Mono, codec: str, title: str | None = None) -> None:
+        with av.open(str(path), "w") as container:
+            container.metadata.update({} if title is None else {"title": title})
+            for _ in add_sound(container, samples, codec):
+                pass
+
+    return write
+
+
+def add_sound(container: OutputContainer, samples: Mono, codec: str) -> Iterator[None]:
+    """Add a track, and write it when asked for more: all tracks have to be there before anything is written."""
+    stream = container.add_stream(codec, rate=RATE, layout="mono")
+    yield
+    frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+    frame.sample_rate = RATE
+    resampler = av.AudioResampler(stream.format.name, "mono", RATE)
+    for piece in (*resampler.resample(frame), *resampler.resample(None)):
+        container.mux(stream.encode(piece))
+    container.mux(stream.encode())
 
 
 @pytest.fixture(scope="session")
@@ -75,4 +117,18 @@ def clip(
     path = tmp_path_factory.mktemp("clip") / "clip.mp4"
     wide = np.pad(small, ((0, 0), (40, 40), (0, 0)), mode="edge")
     write_clip(path, [np.roll(wide, step, axis=1) for step in range(12)])
+    return path
+
+
+@pytest.fixture(scope="session")
+def talking_clip(small: NDArray[np.uint8], talk: Mono, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second of one person who does not move, and of somebody who speaks."""
+    path = tmp_path_factory.mktemp("talking") / "talking.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(25))
+        stream.width, stream.height, stream.pix_fmt = small.shape[1], small.shape[0], "yuv420p"
+        for _ in add_sound(container, talk[8_000:24_000], "pcm_s16le"):
+            for _ in range(25):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(small, "rgb24")))
+            container.mux(stream.encode())
     return path

@@ -26,6 +26,21 @@ def test_every_frame_comes_out_masked(masker: Run, clip: Path) -> None:
     assert "0 frames were black" in result.stderr
 
 
+@pytest.mark.parametrize(("frames", "told"), [(5, ["5"]), (30, ["30"]), (33, ["30", "33"])])
+def test_the_pace_is_told_now_and_then_and_at_the_end(
+    frames: int,
+    told: list[str],
+    masker: Run,
+    small: np.ndarray,
+    write_clip: Callable[[Path, list[np.ndarray]], None],
+    tmp_path: Path,
+) -> None:
+    write_clip(tmp_path / "in.mp4", [small[:32, :32]] * frames)
+    result = masker("cam", "--source", "in.mp4", "--output", "-")
+    paces = [line for line in result.stderr.splitlines() if "ms of it masking" in line]
+    assert [line.split()[0] for line in paces] == told
+
+
 @pytest.fixture
 def server() -> Iterator[str]:
     """A server that answers one frame and then breaks off."""

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 from typer.testing import Result
 
+from cli.styles import lines as lines_of
 from masking.face.maskers import STYLES
-from mlops.registry.bundle import install, open_bundle
+from masking.styles import FACE_LABELS, VOICE_LABELS
+from masking.voice.maskers import STYLES as TIERS
+from mlops.registry.bundle import Bundle, install, open_bundle
 
 Run = Callable[..., Result]
 
@@ -137,7 +140,8 @@ def test_a_picture_can_come_from_and_go_to_the_standard_streams(masker: Run, pho
         (["-o", "b.jpg", "--threshold", "1.5"], "between"),
         (["-o", "b.jpg", "--search", "hard"], "unknown search"),
         (["-o", "b.jpg", "--doubt", "shrug"], "unknown doubt"),
-        (["-o", "b.jpg", "--sound", "loud"], "unknown sound"),
+        (["-o", "b.jpg", "--voice", "loud"], "unknown voice"),
+        (["-o", "b.jpg", "--keep-tone"], "style surrogate alone"),
         (["-o", "b.jpg", "--keep", "1,2,3"], "x1,y1,x2,y2"),
         (["-o", "b.jpg", "--mask", "5,5,1,1"], "exceed"),
         (["-o", "b.jpg", "--key-file", "short.key"], "fewer than 32"),
@@ -167,6 +171,17 @@ def test_the_same_key_draws_the_same_surrogates(masker: Run, photo: bytes, tmp_p
     b, c, d = ((tmp_path / f"{name}.jpg").read_bytes() for name in "bcd")
     assert b == c
     assert b != d
+
+
+def test_a_skin_tone_is_kept_on_request(masker: Run, photo: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(photo)
+    (tmp_path / "one.key").write_text("1" * 64)
+    options = ("--style", "surrogate", "--key-file", "one.key")
+    digests = []
+    for name, more in (("b", ()), ("c", ("--keep-tone",))):
+        assert masker("mask", "a.jpg", "-o", f"{name}.jpg", *options, *more, "--report", f"{name}.json").exit_code == 0
+        digests.append(json.loads((tmp_path / f"{name}.json").read_text())["policy"])
+    assert digests[0] != digests[1]
 
 
 def test_averages_of_people_are_a_style_where_the_model_has_them(
@@ -253,9 +268,26 @@ def test_a_video_that_breaks_off_is_masked_as_far_as_it_goes_and_needs_review(
     assert masker("verify", "half.mkv", "out.mkv", "out.json", "--threshold", "0.6").exit_code == 0
 
 
-def test_every_style_has_its_line(masker: Run) -> None:
+def test_every_style_has_its_line_and_says_what_it_is(masker: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     result = masker("styles")
-    assert [line.split()[0] for line in result.stdout.splitlines()] == list(STYLES)
+    faces, _, voices = result.stdout.partition("voices (--voice-style)\n")
+    assert [line.split()[0] for line in faces.splitlines()[1:]] == sorted(STYLES, key=list(FACE_LABELS).index)
+    assert [line.split()[0] for line in voices.splitlines()[:3]] == sorted(TIERS, key=list(VOICE_LABELS).index)
+    assert result.stdout.count("The default.") == 2
+    assert "nothing was measured of voice-masker version 1" in voices
+    monkeypatch.setenv("MASKER_REGISTRY__VOICE_MODEL", "nobody")
+    assert "no model of voices is installed" in masker("styles").stdout
+
+
+def test_what_was_measured_of_a_voice_stands_below_it(tmp_path: Path) -> None:
+    (tmp_path / "figures.json").write_text('{"strong": {"eer": 0.31234, "speakers": 70}, "other": 3}')
+    bundle = Bundle(tmp_path, "voice-masker", "4", "", "", {}, tmp_path, figures=tmp_path / "figures.json")
+    told = list(lines_of(bundle, "solid", "strong"))
+    at = next(number for number, line in enumerate(told) if line.split()[0] == "strong")
+    assert told[at + 1].split() == ["measured:", "eer", "0.312,", "speakers", "70"]
+    assert told[-1] == "figures of voice-masker version 4"
+    (tmp_path / "figures.json").write_text("[")
+    assert list(lines_of(bundle, "solid", "strong"))[-1] == "nothing was measured of voice-masker version 4"
 
 
 @pytest.mark.parametrize("command", [[], ["mask"], ["verify"], ["cam"], ["styles"]])

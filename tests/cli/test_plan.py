@@ -56,13 +56,14 @@ def test_where_results_go(here: Path, sources: list[str], out: str, expected: li
         (["one", "one"], "new", "would both become"),
         (["a.jpg"], "b.jpg", "exists already"),
         (["a.jpg"], "b.png", "the kind it came in"),
-        (["-", "a.jpg"], "-", "one picture"),
-        (["one"], "-", "one picture"),
+        (["c.wav"], "c.mp3", "the kind it came in"),
+        (["-", "a.jpg"], "-", "one picture or sound"),
+        (["one"], "-", "one picture or sound"),
         (["-"], "b.jpg", "exists already"),
     ],
 )
 def test_what_cannot_be_done_is_told_before_anything_is(here: Path, sources: list[str], out: str, told: str) -> None:
-    make(here, "a.jpg", "b.jpg", "one/c.jpg", "two/c.jpg")
+    make(here, "a.jpg", "b.jpg", "c.wav", "one/c.jpg", "two/c.jpg")
     (here / "link.jpg").symlink_to(here / "a.jpg")
     with pytest.raises(UsageError, match=told):
         plan([Path(each) for each in sources], Path(out))
@@ -83,11 +84,12 @@ def test_existing_outputs_can_be_left(here: Path) -> None:
 
 
 def test_hidden_files_and_what_is_no_media_are_passed_over_and_counted(here: Path) -> None:
-    make(here, "in/.hidden.jpg", "in/.folder/a.jpg", "in/a.jpg", "in/no-suffix")
+    make(here, "in/.hidden.jpg", "in/.folder/a.jpg", "in/a.jpg", "in/no-suffix", "in/song.opus")
+    (here / "in/spoken").write_bytes(b"RIFF\0\0\0\0WAVEfmt ")
     (here / "in/notes.txt").write_text("words")
     (here / "in/picture.gif").write_bytes(b"GIF89a")
     planned = plan([Path("in")], Path("out"))
-    assert [task.name for task in planned.tasks] == ["a.jpg", "no-suffix", "picture.gif"]
+    assert [task.name for task in planned.tasks] == ["a.jpg", "no-suffix", "picture.gif", "song.opus", "spoken"]
     assert planned.passed == 3
 
 

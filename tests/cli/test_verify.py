@@ -30,6 +30,15 @@ def test_what_shows_is_told_and_exits_4(masked: Run) -> None:
     assert "open_face: a face" in masked("verify", "a.jpg", "a.jpg", "b.json").stdout
 
 
+def test_what_was_kept_or_masked_by_hand_is_told_again(masked: Run) -> None:
+    drawn = ("--keep", "0,0,160,188", "--mask", "2,150,30,180")
+    assert masked("mask", "a.jpg", "-o", "c.jpg", "--report", "c.json", *drawn).exit_code == 0
+    assert masked("verify", "a.jpg", "c.jpg", "c.json").exit_code == 4
+    assert masked("verify", "a.jpg", "c.jpg", "c.json", *drawn).exit_code == 0
+    missed = masked("verify", "a.jpg", "c.jpg", "c.json", *drawn[:2], "--mask", "100,150,130,180")
+    assert (missed.exit_code, missed.stdout.count("open_face")) == (4, 1)
+
+
 def test_what_cannot_be_read_exits_1(masked: Run, tmp_path: Path) -> None:
     (tmp_path / "no.json").write_text("{}")
     assert masked("verify", "a.jpg", "b.jpg", "no.json").exit_code == 1
@@ -40,6 +49,7 @@ def test_what_cannot_be_read_exits_1(masked: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [("a.jpg", "b.jpg"), ("a.jpg", "b.jpg", "none.json"), ("a.jpg", "b.jpg", "b.json", "--search", "hard"),
+     ("a.jpg", "b.jpg", "b.json", "--keep", "1,2,3"),
      ("a.jpg", "b.jpg", "b.json", "--threshold", "2"), ("a.jpg", "b.jpg", "b.json", "--every", "0")],
 )  # fmt: skip
 def test_wrong_usage_exits_2(arguments: tuple[str, ...], masked: Run) -> None:

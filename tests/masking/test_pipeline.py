@@ -159,3 +159,20 @@ def test_a_policy_tells_its_wishes_but_never_its_key() -> None:
     assert one.digest == other.digest != Policy(style="blur").digest
     assert "1" * 32 not in repr(one) + str(one.facts())
     assert Policy().key != Policy().key
+
+
+def test_a_photo_keeps_a_tone_on_request_and_only_then(detector: CenterFace, hopper: bytes) -> None:
+    key = b"of the test, and of nobody else."
+    plain = decoded(hopper)
+    found = detect_image(encoded(plain, ".png"), Policy(), detector, LIMITS).faces
+    (x1, y1, x2, y2) = found.boxes[0].astype(int)
+    middle = slice(y1 + (y2 - y1) // 3, y2 - (y2 - y1) // 3), slice(x1 + (x2 - x1) // 3, x2 - (x2 - x1) // 3)
+    for tone, differ in (("drop", False), ("keep", True)):
+        shown = []
+        for factor in (1.0, 0.35):
+            behind = plain.copy()
+            behind[y1:y2, x1:x2] = (plain[y1:y2, x1:x2] * factor).astype(np.uint8)
+            policy = Policy("surrogate", key=key, tone=tone)
+            masked = mask_image(encoded(behind, ".png"), policy, lambda pixels, threshold: found, LIMITS)
+            shown.append(decoded(masked.data)[middle])
+        assert (shown[0].tobytes() != shown[1].tobytes()) == differ

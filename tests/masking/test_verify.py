@@ -1,4 +1,5 @@
 import hashlib
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +22,9 @@ from masking.pipeline import mask_image
 from masking.policy import Policy, VideoPolicy
 from masking.report import MaskReport
 from masking.selection import Listed, Selection
+from masking.types import Faces
 from masking.verify import Findings, Judge, read_report, verify
+from masking.verify_video import Glass, look_at_video
 from masking.video import mask_video
 
 IMAGES = ImageLimits(10_000_000, 10_000_000, 8000)
@@ -137,6 +140,14 @@ def test_likeness_is_one_for_the_same_and_nothing_for_another(photo_pixels: Pixe
         assert likeness(photo_pixels, np.asarray(other, np.uint8), box) < OPEN / 2
 
 
+def test_a_black_mask_over_a_dark_corner_is_a_mask() -> None:
+    dark = np.full((60, 60, 3), 2, np.uint8)
+    dark[::9] = 3
+    box = np.array([5, 5, 55, 55], np.float32)
+    assert likeness(dark, dark, box) == 1
+    assert likeness(dark, np.zeros_like(dark), box) == 0
+
+
 @pytest.mark.parametrize("quality", [95, 75, 50])
 def test_recoding_hides_nobody(quality: int, photo_pixels: Pixels) -> None:
     recoded = cv2.imdecode(cv2.imencode(".jpg", photo_pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1)
@@ -189,6 +200,58 @@ def test_one_open_frame_is_found_when_all_are_looked_at(
     write_clip(tmp_path / "leaky.mp4", [*after[:5], before[5], *after[6:]])
     found = verify(clip, tmp_path / "leaky.mp4", report, replace(judge, every=1))
     assert [(each.code, each.frame) for each in found.findings] == [("output_hash", None), ("open_face", 5)]
+
+
+@pytest.fixture(scope="module")
+def longer(small: Pixels, detector: CenterFace, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, MaskReport]:
+    """A folder with a clip of 30 frames, and the report of masking it."""
+    folder = tmp_path_factory.mktemp("longer")
+    wide = np.pad(small, ((0, 0), (40, 40), (0, 0)), mode="edge")
+    write_clip(folder / "in.mp4", [np.roll(wide, step // 2, axis=1) for step in range(30)])
+    return folder, mask_video(folder / "in.mp4", folder / "out.mp4", VideoPolicy(), detector, VIDEOS)
+
+
+@pytest.mark.parametrize(
+    ("first", "length", "threshold"), [(0, 1, 0.2), (5, 1, 0.2), (5, 1, 0.6), (6, 3, 0.2), (12, 10, 0.2)]
+)
+def test_a_face_that_opens_for_a_while_is_found_though_few_frames_are_looked_at(
+    first: int, length: int, threshold: float, longer: tuple[Path, MaskReport], judge: Judge, tmp_path: Path
+) -> None:
+    folder, report = longer
+    with av.open(str(folder / "in.mp4")) as one, av.open(str(folder / "out.mp4")) as other:
+        before, after = ([frame.to_ndarray(format="rgb24") for frame in each.decode(video=0)] for each in (one, other))
+    leaky = [*after[:first], *before[first : first + length], *after[first + length :]]
+    write_clip(tmp_path / "leaky.mp4", leaky)
+    found = verify(folder / "in.mp4", tmp_path / "leaky.mp4", report, replace(judge, threshold=threshold))
+    (face,) = [each for each in found.findings if each.code == "open_face"]
+    assert face.frame in range(first, first + length)
+    assert found.looked_at < 25
+
+
+@pytest.mark.parametrize(
+    ("score", "times", "findings", "unconfirmed", "looked_at"),
+    [(0.3, 1, 0, 1, 3), (0.3, 4, 0, 1, 6), (0.3, 12, 1, 0, 8), (0.55, 1, 1, 0, 1)],
+)
+def test_what_is_taken_for_a_face_weakly_has_to_be_seen_often(
+    score: float,
+    times: int,
+    findings: int,
+    unconfirmed: int,
+    looked_at: int,
+    clip: Path,
+    masked_clip: tuple[Path, MaskReport],
+) -> None:
+    box = np.array([[200, 140, 235, 185]], np.float32)
+    corner = Faces(box, np.array([score], np.float32), np.zeros((1, 5, 2), np.float32))
+    shown = itertools.count()
+
+    def sees_a_corner(pixels: Pixels, threshold: float) -> Faces:
+        return corner if next(shown) < 2 * times else Faces.none()
+
+    path, report = masked_clip
+    glass = Glass(sees_a_corner, 0.2, Selection(), 100)
+    seen = look_at_video(clip, path, replace(report, tracks=()), VIDEOS, glass)
+    assert (len(seen.findings), len(seen.unconfirmed), seen.looked_at) == (findings, unconfirmed, looked_at)
 
 
 @pytest.mark.parametrize(

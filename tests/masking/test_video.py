@@ -10,11 +10,12 @@ from masking.face.detectors import Detector
 from masking.face.maskers import AVERAGES, maskers_with
 from masking.face.procedural.clip import Moment, clip
 from masking.face.procedural.identity import Identity
+from masking.media.file_digest import sha256_of
 from masking.media.video import VideoLimits
 from masking.policy import VideoPolicy
 from masking.selection import Listed, Selection
 from masking.types import Faces
-from masking.video import detect_video, mask_video, sha256_of
+from masking.video import detect_video, mask_video
 
 LIMITS = VideoLimits(bytes=100_000_000, pixels=10_000_000, side=8000, seconds=600)
 SIZE = (480, 270)
@@ -201,3 +202,35 @@ def test_a_video_that_breaks_off_is_masked_as_far_as_it_goes(source: Path, detec
     assert report.damage
     assert 0 < report.frames < 2 * FRAMES
     assert len(shown(tmp_path / "out.mkv")) == report.frames
+
+
+@pytest.mark.parametrize(("tone", "differ"), [("drop", False), ("keep", True)])
+def test_a_face_keeps_its_surrogate_when_its_light_changes(tone: str, differ: bool, tmp_path: Path) -> None:
+    where = np.array([[80, 60, 130, 120]], np.float32)
+    found = Faces(where, np.ones(1, np.float32), np.zeros((1, 5, 2), np.float32))
+    first = []
+    for levels in ((200, 40), (40, 200)):
+        moments = [np.full((180, 240, 3), 120, np.uint8) for _ in range(12)]
+        for index, pixels in enumerate(moments):
+            pixels[60:120, 80:130] = levels[index // 6]
+        source = film(moments, tmp_path / "in.mp4")
+        policy = VideoPolicy("surrogate", key=KEY, tone=tone)
+        mask_video(source, tmp_path / "out.mp4", policy, lambda pixels, threshold: found, LIMITS)
+        faces = [frame[70:110, 90:120].astype(int) for frame in shown(tmp_path / "out.mp4")]
+        assert np.abs(faces[0] - faces[-1]).mean() < 5
+        first.append(faces[0])
+    assert (np.abs(first[0] - first[1]).mean() > 5) == differ
+
+
+def test_surrogates_that_overlap_each_keep_their_middle(tmp_path: Path) -> None:
+    rows = np.array([[60, 50, 100, 102], [104, 54, 150, 112]], np.float32)
+    source = film([np.full((180, 240, 3), 120, np.uint8)] * 6, tmp_path / "in.mp4")
+
+    def masked(*which: int) -> np.ndarray:
+        listed = tuple(Listed("mask", *map(float, rows[index])) for index in which)
+        policy = VideoPolicy("surrogate", key=KEY, selection=Selection(listed))
+        mask_video(source, tmp_path / "out.mp4", policy, lambda pixels, threshold: Faces.none(), LIMITS)
+        return shown(tmp_path / "out.mp4")[3].astype(int)
+
+    both, alone = masked(0, 1), masked(0)
+    assert np.abs(both - alone)[60:92, 78:97].mean() < 4

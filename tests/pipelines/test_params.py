@@ -25,7 +25,8 @@ def test_a_misspelt_name_or_a_value_out_of_range_is_refused(before: str, after: 
 
 
 def test_a_rule_without_a_bound_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text("register: {gate: [{metric: detection.int8.recall}]}", encoding="utf-8")
+    text = "register: &gate {gate: [{metric: detection.int8.recall}]}\nvoice_register: *gate"
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     params = load_params(tmp_path / "params.yaml")
     with pytest.raises(ValueError, match="no bound"):
         params.register_.gate[0].as_rule()

@@ -23,6 +23,7 @@ SIDE = 48
 PARAMS = """
 validation: {min_identities_per_split: 2, min_captures: 2, min_scenes: 4}
 register: {gate: [{metric: recall, at_least: 0.5}]}
+voice_register: {gate: [{metric: valid, at_least: 1}]}
 """
 Tables = dict[str, list[dict[str, Any]]]
 

@@ -1,12 +1,18 @@
 import asyncio
+import io
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
+import av
 import cv2
 import httpx2
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
 from starlette.testclient import TestClient
@@ -14,11 +20,19 @@ from starlette.testclient import TestClient
 from masking.face.loading import LoadedModel
 from masking.face.maskers import MASKERS, Masker
 from masking.types import Faces
+from masking.voice.loading import VoiceModel, load_voice
+from masking.voice.mel import log_mel
+from masking.voice.procedural import Speaker, lexicon, speak
+from masking.voice.types import BANDS, RATE, Mono
 from mlops.metrics import Metrics
+from mlops.registry.bundle import open_bundle
 from mlops.settings import Settings, load_settings
+from pipelines.voice.bundles import assemble
 from services.serving.app import serving_app
+from services.serving.voices import Figures, Voices
 from services.serving.watcher import Source
 
+ROOT = Path(__file__).resolve().parents[2]
 BRIGHT, DIM = 245, 215
 HOST = "http://127.0.0.1:8000"
 QUICK = {"serving__threads": 2, "registry__poll_seconds": 0.02, "masking__search": "fast"}
@@ -79,6 +93,45 @@ class Registry:
         return LoadedModel("face-detector", str(self.version), "fp32", self.detector, "0" * 64, maskers=self.maskers)
 
 
+@dataclass
+class Braked:
+    """A session of a graph that waits while the gate of its voices is closed, and raises their error if any."""
+
+    voices: "VoiceRegistry"
+    session: Any
+
+    def run(self, names: Any, inputs: Any) -> Any:
+        self.voices.asked.set()
+        assert self.voices.gate.wait(20)
+        if self.voices.error is not None:
+            raise self.voices.error
+        return self.session.run(names, inputs)
+
+
+@dataclass
+class VoiceRegistry:
+    """Where the app gets its models of voices from; a test changes ``version``, or what the graphs do."""
+
+    make: Callable[["VoiceRegistry"], VoiceModel]
+    version: str | None = "1"
+    error: Exception | None = None
+    load_error: Exception | None = None
+    figures: Figures = field(default_factory=dict)
+    gate: threading.Event = field(default_factory=threading.Event)
+    asked: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    def stamp(self) -> str | None:
+        return self.version
+
+    def load(self) -> Voices:
+        if self.load_error is not None:
+            raise self.load_error
+        return Voices(self.make(self), self.figures)
+
+
 def draw(suffix: str = ".jpg", faces: int = 2, width: int = 320, height: int = 240) -> bytes:
     """A dark picture with bright spots, as a file of that kind."""
     pixels = np.random.default_rng(7).integers(20, 90, (height, width, 3), np.uint8)
@@ -121,20 +174,93 @@ def registry(detector: BrightSpots) -> Registry:
     return Registry(detector)
 
 
+@pytest.fixture(scope="session")
+def talk() -> Mono:
+    """Two seconds and a bit of somebody who does not exist, at 16 kHz."""
+    rng = np.random.default_rng(11)
+    return speak(Speaker.draw(rng), lexicon(4, rng), rng).samples
+
+
+@pytest.fixture
+def sound(talk: Mono) -> Callable[..., bytes]:
+    """Make a sound file of the talk: ``sound("mp3", "libmp3lame", rate=48000, channels=2)``."""
+
+    def make(container: str = "wav", codec: str = "pcm_s16le", rate: int = RATE, channels: int = 1) -> bytes:
+        layout = "mono" if channels == 1 else "stereo"
+        file = io.BytesIO()
+        with av.open(file, "w", format=container) as written:
+            stream = written.add_stream(codec, rate=rate, layout=layout)
+            frame = av.AudioFrame.from_ndarray(np.tile(talk, (channels, 1)), format="fltp", layout=layout)
+            frame.sample_rate = RATE
+            resampler = av.AudioResampler(stream.format.name, layout, rate)
+            for piece in (*resampler.resample(frame), *resampler.resample(None)):
+                written.mux(stream.encode(piece))
+            written.mux(stream.encode())
+        return file.getvalue()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def voice_bundle(talk: Mono, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of `voice-masker` whose graph says of every frame that it sounds like the mean of the talk."""
+    mel = log_mel(talk)
+    average = mel.mean(axis=0)
+    nodes = [
+        onnx.helper.make_node("Mul", ["mel", "nothing"], ["flat"]),
+        onnx.helper.make_node("Add", ["flat", "average"], ["envelope"]),
+        onnx.helper.make_node("ReduceMean", ["mel"], ["level"], axes=[2], keepdims=1),
+        onnx.helper.make_node("Sigmoid", ["level"], ["voicing"]),
+    ]
+    bands, one = ([1, "t", BANDS], [1, "t", 1])
+    value = partial(onnx.helper.make_tensor_value_info, elem_type=onnx.TensorProto.FLOAT)
+    weights = [
+        onnx.numpy_helper.from_array(np.zeros(1, np.float32), "nothing"),
+        onnx.numpy_helper.from_array(average.astype(np.float32), "average"),
+    ]
+    outputs = [value("envelope", shape=bands), value("voicing", shape=one)]
+    graph = onnx.helper.make_graph(nodes, "voice", [value("mel", shape=bands)], outputs, weights)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    told = {"left": "0", "right": "0", "kind": "codebook", "average": ",".join(str(level) for level in average)}
+    onnx.helper.set_model_props(model, told)
+    folder = tmp_path_factory.mktemp("voice") / "bundle"
+    vad = ROOT / "data/base/silero_vad.onnx"
+    assemble(folder, "voice-masker", "codebook", model.SerializeToString(), mel, vad)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def voice_model(voice_bundle: Path) -> VoiceModel:
+    return load_voice(open_bundle(voice_bundle, "1"))
+
+
+@pytest.fixture
+def voices(voice_model: VoiceModel) -> Iterator[VoiceRegistry]:
+    def make(registry: VoiceRegistry) -> VoiceModel:
+        return replace(voice_model, version=str(registry.version), vad=Braked(registry, voice_model.vad))
+
+    made = VoiceRegistry(make)
+    yield made
+    made.gate.set()
+
+
 @pytest.fixture
 def metrics() -> Metrics:
     return Metrics()
 
 
 @pytest.fixture
-def make_client(registry: Registry, metrics: Metrics) -> Callable[..., object]:
+def make_client(registry: Registry, voices: VoiceRegistry, metrics: Metrics) -> Callable[..., object]:
     """Serve with settings laid over: ``with make_client(serving__threads=1) as client``."""
 
     @contextmanager
     def make(**variables: object) -> Iterator[TestClient]:
-        app = serving_app(settings_of(**variables), metrics, Source(registry.stamp, registry.load))
+        models, voice_models = Source(registry.stamp, registry.load), Source(voices.stamp, voices.load)
+        app = serving_app(settings_of(**variables), metrics, models, voice_models)
         with TestClient(app, base_url=HOST) as client:
             while registry.version and not registry.error and client.get("/readyz").status_code != 200:
+                pass
+            while registry.version and voices.version and "voice_model" not in client.get("/readyz").json():
                 pass
             yield client
 
@@ -148,12 +274,13 @@ def client(make_client: Callable[..., object]) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def make_async_client(registry: Registry, metrics: Metrics) -> Callable[..., object]:
+def make_async_client(registry: Registry, voices: VoiceRegistry, metrics: Metrics) -> Callable[..., object]:
     """The same for many requests at a time: ``async with make_async_client() as client``."""
 
     @asynccontextmanager
     async def make(**variables: object) -> AsyncIterator[httpx2.AsyncClient]:
-        app = serving_app(settings_of(**variables), metrics, Source(registry.stamp, registry.load))
+        models, voice_models = Source(registry.stamp, registry.load), Source(voices.stamp, voices.load)
+        app = serving_app(settings_of(**variables), metrics, models, voice_models)
         transport = httpx2.ASGITransport(app)
         async with app.router.lifespan_context(app), httpx2.AsyncClient(transport=transport, base_url=HOST) as client:
             for _ in range(1000):

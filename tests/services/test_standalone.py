@@ -24,12 +24,26 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 # What the Makefile switches off must be off without it, too.
 SWITCHES = ("MASKER_", "MLFLOW_", "DVC_", "GX_", "DO_NOT_TRACK", "ITERATIVE_")
-COPIED = ("masking", "mlops", "pipelines", "services", "configs", ".dvc", "dvc.yaml", "params.yaml", ".dvcignore")
+COPIED = (
+    "masking",
+    "mlops",
+    "models",
+    "pipelines",
+    "services",
+    "configs",
+    ".dvc",
+    "dvc.yaml",
+    "params.yaml",
+    ".dvcignore",
+)
 SMALL = {
     "ingest": {"identities": 12, "captures": 4, "scenes": 12, "test_share": 0.5, "crop_px": 96},
     "validation": {"min_identities_per_split": 2, "min_scenes": 2},
     "train": {"calibration_images": 4, "least_images": 2},
     "evaluate": {"people": 4, "trials": 2, "judge_floor": 0.2},
+    "voice_ingest": {"speakers": 6, "utterances": 2, "words": 2, "espeak": False},
+    "voice_validation": {"min_speakers_per_split": 2},
+    "voice_evaluate": {"word_speakers": 2, "compared": 2},
 }
 # Every Python process of a run loads this before anything else, and tells of each look at the network.
 WATCH = """
@@ -58,9 +72,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(ROOT / name, folder / name, ignore=leave)
         else:
             shutil.copyfile(ROOT / name, folder / name)
-    (folder / "data/photos").mkdir(parents=True)
-    (folder / "data/base").mkdir()
-    shutil.copyfile(ROOT / "data/base/centerface.onnx", folder / "data/base/centerface.onnx")
+    for name in ("photos", "voices", "base"):
+        (folder / "data" / name).mkdir(parents=True)
+    for graph in ("centerface.onnx", "silero_vad.onnx"):
+        shutil.copyfile(ROOT / "data/base" / graph, folder / "data/base" / graph)
     params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
     for section, values in SMALL.items():
         params[section] |= values
@@ -209,6 +224,13 @@ def test_from_nothing_to_a_masked_photo_and_another_champion(project: Path, tmp_
         back = [sys.executable, "-m", "services.worker", "--promote", "1"]
         subprocess.run(back, cwd=project, check=True, capture_output=True)
         standalone.wait_for("1", seconds=60)
+        # Six procedural speakers beat nothing: the voice model that ships is champion, and installed.
+        status, body, _ = standalone.get("/v1/models/voice-masker")
+        (voice,) = json.loads(body)["versions"]
+        assert (voice["aliases"], voice["tags"]["origin"]) == (["champion"], "base")
+        pointer = json.loads((project / "var/bundles/voice-masker/champion.json").read_text(encoding="utf-8"))
+        assert pointer["version"] == "1"
+        assert "what was trained is not registered" in standalone.log.read_text(encoding="utf-8")
         status, _, headers = standalone.get("/v1/mask/video", clip(hopper, 20))
         assert status == 202
         job = standalone.ended(headers["location"], seconds=60)

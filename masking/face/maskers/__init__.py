@@ -42,6 +42,9 @@ AVERAGES: Final = "averages"
 STYLES: Final = (*MASKERS, AVERAGES)
 """The names of all styles."""
 
+TONED: Final = "surrogate"
+"""The style that can keep skin tones; averages of whoever was in the photos have but one."""
+
 FIGURATIVE: frozenset[str] = frozenset({"surrogate", AVERAGES})
 """Styles that show something in the middle of a mask, which the mask of a neighbour should not hide."""
 

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from masking.face.region import Placed
 from masking.face.surrogates.drawn import DrawnBank
-from masking.face.surrogates.scenery import Scenery, scenery, skin_tone
-from masking.face.surrogates.sprite import Bank, Look, Placing, Sprite, nearest_pose, place
+from masking.face.surrogates.scenery import Scenery, rgb_of, scenery
+from masking.face.surrogates.sprite import Bank, Look, Placing, Sprite, nearest_pose, place, swayed
 from masking.types import Pixels
 
-RING: Final = 0.04
+RING: Final = 0.02
 """Width of the ring in which a surrogate fades into the picture, in widths of the face."""
-_RING_STEPS: Final = 4
+_RING_STEPS: Final = 2
 GROUND: Final = 110.0
 """Level around a surrogate's head, the same for everybody."""
 _LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
@@ -31,24 +31,27 @@ class Surrogate:
     ring at the edge of the mask the surrogate fades into the nearest pixels beside it, which anybody can see.
     """
 
-    def __init__(self, bank: Bank, *, keep_tone: bool = False) -> None:
-        """Take what is drawn from, and whether one of three bins of skin tone is kept: that tells people apart."""
+    def __init__(self, bank: Bank) -> None:
+        """Take what is drawn from."""
         self._bank = bank
-        self._keep_tone = keep_tone
 
     def __call__(self, patch: Pixels, face: Placed, *, has_alpha: bool) -> Pixels:
         """Mask one patch; see `masking.face.maskers.Masker`. An alpha channel becomes opaque, and nothing fades."""
-        rgb = _rgb(patch)
-        sprite = self._bank.sprite(face.draw, self.look(rgb, face))
-        levels = composed(sprite, place(sprite, face), face, scenery(rgb, face))
+        rgb = rgb_of(patch)
+        scene = scenery(rgb, face)
+        if face.shown:
+            sprite = self._bank.sprite(face.draw, self.look(face))
+            placing = swayed(place(sprite, face), sprite, face.draw)
+            levels = composed(sprite, placing, face, scene)
+        else:
+            levels = np.full((*face.inside.shape, 3), _ground(scene), np.uint8)
         if not has_alpha:
             levels = _faded(levels, rgb, face)
         return _filled(patch, levels, has_alpha)
 
-    def look(self, rgb: NDArray[np.uint8], face: Placed) -> Look:
-        """Read from the patch (h, w, 3) the only things that a surrogate keeps of the head behind it."""
-        tone = skin_tone(rgb, face) if self._keep_tone else None
-        return Look(nearest_pose(self._bank, face), tone)
+    def look(self, face: Placed) -> Look:
+        """Give the only things that a surrogate keeps of the head behind it; its tone only where somebody read it."""
+        return Look(nearest_pose(self._bank, face), face.tone)
 
 
 def ring_px(face: Placed) -> float:
@@ -101,16 +104,14 @@ def composed(sprite: Sprite, placing: Placing, face: Placed, scene: Scenery) -> 
     shown = ((head + GROUND * (1 - alpha)) * scene.exposure + 0.5).clip(0, 255).astype(np.uint8)
     # Pixel centres lie at half numbers here, at whole ones in OpenCV.
     matrix = Placing(turn, placing.shift + turn * (0.5 + 0.5j) - (0.5 + 0.5j)).matrix
-    beyond = [int(GROUND * scene.exposure + 0.5)] * 3
+    beyond = [_ground(scene)] * 3
     warped = cv2.warpAffine(shown, matrix, (shape[1], shape[0]), flags=cv2.INTER_LINEAR, borderValue=beyond)
     return np.asarray(warped, np.uint8)
 
 
-def _rgb(patch: Pixels) -> NDArray[np.uint8]:
-    """(h, w, 3) uint8 of any patch, without alpha."""
-    levels = patch if patch.dtype == np.uint8 else patch >> 8
-    colour = levels[..., None] if levels.ndim == 2 else levels[..., : 1 if levels.shape[2] < 3 else 3]
-    return np.asarray(np.broadcast_to(colour, (*colour.shape[:2], 3)), np.uint8)
+def _ground(scene: Scenery) -> int:
+    """Level around a head in this light, 0 to 255."""
+    return int(GROUND * scene.exposure + 0.5)
 
 
 def _filled(patch: Pixels, levels: Colours, has_alpha: bool) -> Pixels:

@@ -7,14 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from masking.face.region import Placed
+from masking.types import Pixels
 
 DARK: Final = 45.0
 """Brightness of the visible surroundings, of 255, below which a surrogate is shown darker."""
 DIMMED: Final = 0.55
 COLOURLESS: Final = 3.0
-_TONES: Final = (150.0, 95.0)
 _SAMPLES: Final = 64
-_LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +42,8 @@ def scenery(rgb: NDArray[np.uint8], face: Placed) -> Scenery:
     return Scenery(DIMMED if dark else 1.0, bool(colour < COLOURLESS))
 
 
-def skin_tone(rgb: NDArray[np.uint8], face: Placed) -> int:
-    """Say in three bins how bright the middle of the face is: 0 light, 1 medium, 2 dark."""
-    rows, columns = _box(face, rgb.shape)
-    luma = float(np.median(rgb[rows, columns].astype(np.float32) @ _LUMA))
-    return sum(luma < limit for limit in _TONES)
-
-
-def _box(face: Placed, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """The inner part of the box in the patch, every so many pixels; at least one."""
-    x1, y1, x2, y2 = (float(value) for value in face.box)
-    spans = []
-    for low, high, limit in ((y1, y2, shape[0]), (x1, x2, shape[1])):
-        inset = 0.12 * (high - low)
-        first = min(max(int(low + inset), 0), limit - 1)
-        last = max(min(int(high - inset), limit), first + 1)
-        spans.append(slice(first, last, max(1, (last - first) // _SAMPLES)))
-    return spans[0], spans[1]
+def rgb_of(patch: Pixels) -> NDArray[np.uint8]:
+    """Give any patch as (h, w, 3) uint8, without alpha."""
+    levels = patch if patch.dtype == np.uint8 else patch >> 8
+    colour = levels[..., None] if levels.ndim == 2 else levels[..., : 1 if levels.shape[2] < 3 else 3]
+    return np.asarray(np.broadcast_to(colour, (*colour.shape[:2], 3)), np.uint8)

@@ -11,6 +11,10 @@ from masking.face.region import Placed, upright_turn
 
 SCALE_SLACK: Final = 1.3
 """How far the landmarks may pull the size of a surrogate away from that of the box."""
+SWAY_SCALE, SWAY_TURN, SWAY_SHIFT = 0.08, 0.06, 0.04
+"""How far a surrogate may sway: natural logarithm of its scale, radians, and heights of the face."""
+_MIX: Final = 0x9E3779B97F4A7C15
+_LEVELS: Final = 1 << 12
 
 Points = NDArray[np.float32]
 
@@ -41,7 +45,7 @@ class Look:
 
     Attributes:
         pose: Index into the poses of the bank.
-        tone: 0 light, 1 medium, 2 dark skin; None where the tone is not kept.
+        tone: Bin of the skin tone, see `masking.face.surrogates.tones`; None where it is not kept.
     """
 
     pose: int
@@ -95,7 +99,8 @@ def place(sprite: Sprite, face: Placed) -> Placing:
     """Lay a sprite over a face so that aligning the one aligns the other, at about the size of the box.
 
     Each is aligned to the same template by least squares (Umeyama, PAMI 13, 1991), as recognisers do: whoever aligns
-    the masked face by its true landmarks finds the sprite in the same place for everybody. Laid box on box, or
+    the masked face by its true landmarks finds the sprite in the same place for everybody. The fit has to go the way
+    it goes there, from landmarks to template, or a face that fits badly would get another size. Laid box on box, or
     landmarks on landmarks, it would tell how a person's landmarks lie in the box or to each other. Where the
     landmarks cannot be true, box on box and upright.
     """
@@ -104,12 +109,27 @@ def place(sprite: Sprite, face: Placed) -> Placing:
         middle, target = (complex(*(box[:2] + box[2:]) / 2) for box in (sprite.box, face.box))
         return Placing(complex(size), target - size * middle)
     template = _complex(_ALIGNED)
-    source, goal = (_similarity(template, _complex(points)) for points in (sprite.landmarks, face.landmarks))
-    turn = goal.turn / source.turn
+    source, goal = (_similarity(_complex(points), template) for points in (sprite.landmarks, face.landmarks))
+    turn = source.turn / goal.turn
     scale = abs(turn)
     turn *= float(np.clip(scale, size / SCALE_SLACK, size * SCALE_SLACK)) / max(scale, 1e-6)
-    middles = [complex(aligned.turn * template.mean() + aligned.shift) for aligned in (source, goal)]
+    middles = [complex((template.mean() - aligned.shift) / aligned.turn) for aligned in (source, goal)]
     return Placing(turn, middles[1] - turn * middles[0])
+
+
+def swayed(placing: Placing, sprite: Sprite, draw: int) -> Placing:
+    """Move, turn and scale a sprite about its middle by a little that ``draw`` picks.
+
+    What an aligned picture still tells of a person is little (grain, rounding, the rim of the mask): this hides it.
+    """
+    mixed = (draw * _MIX) % (1 << 64)
+    mixed ^= mixed >> 29
+    scale, turn, across, down = (2 * ((mixed >> shift) % _LEVELS) / (_LEVELS - 1) - 1 for shift in (0, 12, 24, 36))
+    middle = complex(*(sprite.box[:2] + sprite.box[2:]) / 2)
+    height = float(sprite.box[3] - sprite.box[1])
+    moved = placing.turn * (middle + SWAY_SHIFT * height * complex(across, down)) + placing.shift
+    swung = placing.turn * complex(np.exp(complex(SWAY_SCALE * scale, SWAY_TURN * turn)))
+    return Placing(swung, moved - swung * middle)
 
 
 def _complex(points: Points) -> NDArray[np.complex128]:

@@ -201,11 +201,11 @@ def _recorded(samples: Floats, rng: Generator) -> Mono:
     """Add what a room and a microphone do: an early echo, a little colour, and noise."""
     echoed = samples.copy()
     late = int(rng.uniform(0.004, 0.02) * RATE)
-    echoed[late:] += rng.uniform(0.0, 0.25) * samples[:-late]
+    echoed[late:] += rng.uniform(0.0, 0.15) * samples[:-late]
     spectrum = rfft(echoed)
     knots = np.linspace(0, 1, 9)
-    colour = np.interp(np.linspace(0, 1, len(spectrum)), knots, rng.normal(0, 1.5, len(knots)))
+    colour = np.interp(np.linspace(0, 1, len(spectrum)), knots, rng.normal(0, 0.8, len(knots)))
     coloured = irfft(spectrum * 10 ** (colour / 20), len(echoed))
     level = np.sqrt(np.mean(coloured**2)) + 1e-9
-    noise = rng.standard_normal(len(coloured)) * 10 ** (-rng.uniform(30, 48) / 20)
+    noise = rng.standard_normal(len(coloured)) * 10 ** (-rng.uniform(35, 50) / 20)
     return np.asarray(np.clip(LEVEL * (coloured / level + noise), -1, 1), np.float32)

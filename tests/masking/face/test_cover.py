@@ -83,3 +83,29 @@ def test_draws_are_those_of_the_key_alone() -> None:
     assert len(set(drawn)) == 200
     assert all(0 <= number < 2**64 for number in drawn)
     assert not set(drawn) & set(draws(KEY[::-1], range(200)))
+
+
+def overlapping(*scores: float) -> Faces:
+    """A face, and a larger box about the same head."""
+    both = faces((40, 40, 70, 78), (30, 36, 84, 96))
+    return Faces(both.boxes, np.array(scores, np.float32), both.landmarks)
+
+
+@pytest.mark.parametrize(("second", "alone"), [(0.3, True), (0.8, False)])
+def test_a_second_look_at_a_face_does_not_hide_its_surrogate_and_a_second_face_does(second: float, alone: bool) -> None:
+    pixels = np.full((120, 160, 3), 128, np.uint8)
+    both, touched = cover(pixels, overlapping(0.9, second), "surrogate", [0, 1])
+    one, _ = cover(pixels, overlapping(0.9, second)[:1], "surrogate", [0])
+    assert (both[44:74, 42:68] == one[44:74, 42:68]).all() == alone
+    assert touched[36:96, 30:84].all()
+    assert cover(pixels, overlapping(0.9, second), "solid", [0, 1])[0][touched].max() == 0
+
+
+def test_the_ground_of_a_second_look_says_nothing_of_who_is_behind() -> None:
+    shown = []
+    for behind in (60, 200):
+        pixels = np.full((120, 160, 3), 128, np.uint8)
+        touched = cover(pixels, overlapping(0.9, 0.3), "surrogate", [0, 1])[1]
+        pixels[touched] = behind
+        shown.append(cover(pixels, overlapping(0.9, 0.3), "surrogate", [0, 1])[0][touched])
+    assert (shown[0] == shown[1]).all()

@@ -3,7 +3,7 @@ import pytest
 
 from masking.face.coverage import between, grown, inside
 from masking.face.cuts import change, thumb
-from masking.face.flow import carry, view
+from masking.face.flow import FLOW_PX, LONGEST_PX, carry, view
 from masking.face.track import match
 
 
@@ -28,6 +28,18 @@ def test_flow_outside_the_picture_is_not_trusted_and_stays() -> None:
     shifts, trust = carry(picture, picture, np.array([[500, 500, 540, 540]], np.float32))
     assert shifts.tolist() == [[0, 0]]
     assert trust.tolist() == [0]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 640), (360, 640), (1080, 1920), (1920, 1080), (2161, 3841), (3, 5000)])
+def test_a_view_is_small_and_knows_by_how_much(size: tuple[int, int]) -> None:
+    luma = np.full(size, 90, np.uint8)
+    seen = view(luma)
+    assert max(seen.luma.shape) <= LONGEST_PX
+    assert max(seen.coarse.shape) <= (FLOW_PX if max(size) <= LONGEST_PX else LONGEST_PX)
+    assert seen.scale == (seen.coarse.shape[1] / size[1], seen.coarse.shape[0] / size[0])
+    luma[:] = 0
+    assert (seen.coarse == 90).all()
+    assert (seen.luma == 90).all()
 
 
 def test_flow_of_no_box_is_empty() -> None:

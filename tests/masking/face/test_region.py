@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from masking.face.region import Region, regions, upright_turn
+from masking.face.region import Region, regions, silhouette, upright_turn
 from masking.types import Faces
 
 WIDTH, HEIGHT = 120, 90
@@ -123,6 +123,23 @@ def test_what_no_mask_covers_is_known_to_each_face() -> None:
         visible &= ~covered(region)
     for region in regions(found, WIDTH, HEIGHT):
         assert (region.face.beside == visible[region.rows, region.columns]).all()
+
+
+@given(st.lists(boxes(), max_size=4), st.floats(0, 180), st.floats(0, 1))
+def test_the_silhouette_is_what_the_regions_cover(
+    rows: list[tuple[float, float, float, float]], degrees: float, score: float
+) -> None:
+    landmarks = np.array([turned(FACE * 0.5, degrees) + np.reshape(row, (2, 2)).mean(0) for row in rows], np.float32)
+    found = faces(*rows, landmarks=landmarks.reshape(-1, 5, 2), score=score)
+    expected = np.zeros((HEIGHT, WIDTH), bool)
+    for region in regions(found, WIDTH, HEIGHT):
+        expected |= covered(region)
+    area = silhouette(found, WIDTH, HEIGHT)
+    shown = np.zeros((HEIGHT, WIDTH), bool)
+    if area is not None:
+        shown[area[0], area[1]] = area[2]
+    assert (area is None) == (not rows)
+    assert (shown == expected).all()
 
 
 def test_every_face_has_a_region_and_a_draw() -> None:

@@ -222,6 +222,23 @@ def decoded_rgb(path):
         return [frame.rgb() for frame in reader]
 
 
+@pytest.mark.parametrize(
+    ("pixels", "options", "note"),
+    [
+        ("yuv420p10le", {"x264-params": "mastering-display=G(1,2)B(3,4)R(5,6)WP(7,8)L(90000,1)"},
+         "hdr_mastering_data_dropped"),
+        ("yuv420p10le", {"x264-params": "cll=1000,400"}, "hdr_mastering_data_dropped"),
+        ("yuv420p", {"x264-params": "interlaced=1:tff=1"}, "interlacing_flag_dropped"),
+        ("yuv420p", {}, None),
+    ],
+)  # fmt: skip
+def test_what_frames_say_of_themselves_is_lost_and_a_note_says_so(tmp_path, pixels, options, note):
+    source = make(tmp_path / "in.mp4", pixels=pixels, options=options, size=(64, 64))
+    reader, writer = copy(source, tmp_path / "out.mp4")
+    assert (*reader.notes, *writer.notes) == ((note,) if note else ())
+    assert probe_video(tmp_path / "out.mp4", LIMITS).dropped == ()
+
+
 def test_aspect_and_colours_are_kept(tmp_path):
     source = make(tmp_path / "in", colour=(9, 9, 16, 1), pixels="yuv420p10le")
     with av.open(str(source)) as before:

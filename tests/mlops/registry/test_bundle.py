@@ -54,6 +54,25 @@ def test_averages_are_verified_like_every_file_and_may_be_missing(made: tuple[Pa
         open_bundle(folder, "3")
 
 
+def test_what_finds_speech_is_verified_and_installed_with_the_rest(made: tuple[Path, str], tmp_path: Path) -> None:
+    folder, without = made
+    assert open_bundle(folder, "3", without).vad is None
+    (folder / "vad.onnx").write_bytes(b"finds speech")
+    (folder / "figures.json").write_text("{}")
+    digest = write_manifest(
+        folder, NAME, "some-net", {"fp32": "fp32.onnx"}, "golden.npz", vad="vad.onnx", figures="figures.json"
+    )
+    bundle = install(folder, tmp_path / "bundles", NAME, "3", digest)
+    assert bundle.averages is None
+    assert bundle.figures is not None
+    assert bundle.figures.read_text() == "{}"
+    assert bundle.vad is not None
+    assert bundle.vad.read_bytes() == b"finds speech"
+    bundle.vad.write_bytes(b"finds nothing")
+    with pytest.raises(BundleError, match=r"vad\.onnx"):
+        current(tmp_path / "bundles", NAME)
+
+
 @pytest.mark.parametrize("file", ["fp32.onnx", "int8.onnx", "golden.npz", "manifest.json"])
 @pytest.mark.parametrize("fault", ["changed", "gone", "empty"])
 def test_a_bundle_with_any_file_changed_is_refused(

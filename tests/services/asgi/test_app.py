@@ -97,7 +97,7 @@ def test_an_unexpected_error_is_logged_by_where_not_by_what(
 def test_the_openapi_document_is_one_and_whole(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
     jobs = {"/v1/jobs", "/v1/jobs/{identity}", "/v1/jobs/{identity}/result", "/v1/jobs/{identity}/report"}
-    taking = {MASK, "/v1/detect/image", "/v1/mask/video"}
+    taking = {MASK, "/v1/detect/image", "/v1/mask/video", "/v1/mask/audio", "/v1/styles"}
     assert set(document["paths"]) == {"/livez", "/readyz", "/metrics"} | taking | jobs
     for path in (MASK, "/v1/detect/image"):
         operation = document["paths"][path]["post"]

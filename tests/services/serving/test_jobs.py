@@ -117,8 +117,8 @@ def test_a_video_becomes_a_job_that_waits(client: TestClient, backstage: Backsta
     assert answer.headers["Location"] == f"/v1/jobs/{job['id']}"
     assert (job["kind"], job["state"], job["progress"], job["attempts"]) == ("mask-video", "queued", 0.0, 0)
     assert (job["error"], job["report"], job["result"], job["note"]) == (None, None, None, None)
-    wished = {"style": "blur", "threshold": 0.3, "search": "fast", "doubt": "mask", "sound": "drop", "selection": None}
-    assert job["options"] == wished
+    wished = {"style": "blur", "threshold": 0.3, "search": "fast", "tone": "drop", "selection": None}
+    assert job["options"] == wished | {"doubt": "mask", "sound": "drop"}
     assert client.get(answer.headers["Location"]).json() == job
     assert backstage.spool.source(job["id"]).read_bytes() == video
     assert backstage.queue.waiting() == 1
@@ -129,6 +129,26 @@ def test_regions_go_with_the_job(client: TestClient) -> None:
     assert answer.status_code == 202
     regions = json.loads(answer.json()["options"]["selection"])["regions"]
     assert [region["action"] for region in regions] == ["keep", "keep", "mask"]
+
+
+def test_how_voices_are_masked_goes_with_the_job(client: TestClient) -> None:
+    asked = {"voice": "mask", "voice_style": "one-voice", "voice_background": "keep"}
+    options = client.post(POST, content=clip(), params=asked).json()["options"]
+    assert (options["sound"], options["voice"]) == (
+        "mask",
+        {"style": "one-voice", "background": "keep", "consistent": False},
+    ), "and no key"
+
+
+def test_without_a_voice_model_only_videos_whose_voices_are_to_be_masked_are_refused(
+    make_served: Callable[..., Any], voices: Any, backstage: Backstage
+) -> None:
+    voices.version = None
+    with make_served() as client:
+        answer = client.post(POST, content=clip(), params={"voice": "mask"})
+        assert (answer.status_code, answer.json()["type"].split(":")[-1]) == (503, "not-ready")
+        assert backstage.media() == []
+        assert client.post(POST, content=clip(), params={"voice": "keep"}).status_code == 202
 
 
 @pytest.mark.parametrize("container", ["mp4", "mov", "matroska"])
@@ -149,6 +169,9 @@ def test_a_form_and_any_container_are_taken(client: TestClient, backstage: Backs
         (None, {"search": "nonsense"}, 422, "bad-policy"),
         (None, {"doubt": "nonsense"}, 422, "bad-policy"),
         (None, {"voice": "nonsense"}, 422, "bad-policy"),
+        (None, {"voice": "mask", "voice_style": "nonsense"}, 422, "bad-policy"),
+        (None, {"voice": "keep", "voice_style": "strong"}, 422, "bad-policy"),
+        (None, {"voice_consistent": "false"}, 422, "bad-policy"),
         (None, {"keep": "1,2,3"}, 422, "bad-policy"),
         (None, {"threshold": "2"}, 422, "invalid-parameter"),
         (None, {"sytle": "blur"}, 422, "unknown-parameter"),

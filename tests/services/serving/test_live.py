@@ -69,6 +69,7 @@ def test_a_frame_that_takes_too_long_is_black_and_the_next_one_is_not(
         ("style=sepia", "style"),
         ("style=averages", "train it with 20 people"),
         ("threshold=7", "threshold"),
+        ("tone=keep", "tone"),
         ("treshold=.2", "parameters"),
     ],
 )

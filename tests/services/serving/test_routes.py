@@ -112,7 +112,7 @@ def test_defaults_come_from_the_settings(make_client: Callable[..., Any], photo:
             parameter["name"]: parameter["schema"]["default"]
             for parameter in client.get("/openapi.json").json()["paths"][MASK]["post"]["parameters"]
         }
-    assert defaults == {"style": "blur", "threshold": 0.5, "search": "fast", "keep": [], "mask": []}
+    assert defaults == {"style": "blur", "threshold": 0.5, "search": "fast", "tone": "drop", "keep": [], "mask": []}
 
 
 def test_a_repeat_is_answered_from_the_cache(client: TestClient, photo: bytes, detector: Any) -> None:
@@ -132,6 +132,15 @@ def test_a_repeat_is_answered_from_the_cache(client: TestClient, photo: bytes, d
 def test_another_policy_is_another_answer(client: TestClient, photo: bytes, params: dict[str, str]) -> None:
     client.post(MASK, content=photo)
     assert client.post(MASK, content=photo, params=params).headers["x-cache"] == "miss"
+
+
+def test_skin_tones_are_kept_by_surrogates_on_request(client: TestClient, photo: bytes) -> None:
+    surrogate = {"style": "surrogate"}
+    plain = client.post(MASK, content=photo, params=surrogate)
+    kept = client.post(MASK, content=photo, params=surrogate | {"tone": "keep"})
+    assert (plain.status_code, kept.status_code, kept.headers["x-cache"]) == (200, 200, "miss")
+    for params in ({"tone": "keep"}, surrogate | {"tone": "lighter"}):
+        assert client.post(MASK, content=photo, params=params).status_code == 422
 
 
 @pytest.mark.parametrize(("directive", "kept"), [("no-store", "miss"), ("max-age=0, No-Cache", "hit-memory")])
@@ -183,7 +192,7 @@ def test_all_is_counted(client: TestClient, photo: bytes, metrics: Any) -> None:
         'masker_images_total{kind="unknown",outcome="rejected"} 1.0',
         'masker_cache_requests_total{outcome="hit",tier="memory"} 1.0',
         'masker_model_info{model="face-detector",precision="fp32",version="1"} 1.0',
-        'masker_model_swaps_total{outcome="swapped"} 1.0',
+        'masker_model_swaps_total{outcome="swapped"} 2.0',
         "masker_ready 1.0",
         "masker_queue_depth 0.0",
         "masker_held_bytes 0.0",

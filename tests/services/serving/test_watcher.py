@@ -12,6 +12,11 @@ NEW = {"Cache-Control": "no-store"}
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture(autouse=True)
+def _faces_alone(voices: Any) -> None:
+    voices.version = None
+
+
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     for _ in range(1000):
         if await condition():
@@ -129,3 +134,31 @@ async def test_a_pointer_that_has_gone_changes_nothing(
             return bool((await client.get("/readyz")).json()["version"] == "2")
 
         await until(swapped)
+
+
+async def test_models_of_faces_and_of_voices_come_and_go_by_themselves(
+    make_async_client: Callable[..., Any], photo: bytes, voices: Any, metrics: Metrics
+) -> None:
+    async with make_async_client() as client:
+        faces = (await client.get("/readyz")).json()
+        assert "voice_model" not in faces
+        voices.version = "5"
+
+        async def both() -> bool:
+            return bool((await client.get("/readyz")).json().get("voice_version") == "5")
+
+        await until(both)
+        told = (await client.get("/readyz")).json()
+        digest = told.pop("voice_bundle")
+        assert len(digest) == 64
+        assert told == faces | {"voice_model": "voice-masker", "voice_version": "5", "voice_precision": "fp32"}
+        before = swaps(metrics, "failed")
+        voices.load_error = ModelError("its golden test fails")
+        voices.version = "6"
+
+        async def failed() -> bool:
+            return swaps(metrics, "failed") > before
+
+        await until(failed)
+        assert (await client.get("/readyz")).json()["voice_version"] == "5", "the old one goes on"
+        assert (await client.post(MASK, content=photo)).status_code == 200

@@ -4,16 +4,19 @@ import re
 import time
 from pathlib import Path
 
+import mlflow
 import pytest
+from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
 from mlops.metrics import Metrics
-from mlops.registry.bundle import current
+from mlops.registry.bundle import current, write_manifest
 from mlops.registry.mlflow import Registry
 from mlops.settings import Settings, load_settings
 from services.worker.app import worker_app
+from services.worker.pull import Puller
 
-NAME = "face-detector"
+NAME, VOICE = "face-detector", "voice-masker"
 
 
 @pytest.fixture
@@ -60,6 +63,32 @@ def test_the_champion_is_brought_and_a_forged_one_is_refused(
         assert serving is not None
         assert serving.version == "1"
         assert "masker_registry_up 1.0" in worker.get("/metrics").text
+
+
+def test_both_models_are_brought_and_one_that_is_refused_keeps_the_other_from_nothing(
+    settings: Settings, logged_run: str, logged_digest: str, tmp_path: Path
+) -> None:
+    registry, root = Registry(settings.registry.tracking_uri), settings.registry.bundles_path
+    voice = tmp_path / "voice"
+    voice.mkdir()
+    for file in ("voice.onnx", "vad.onnx", "golden.npz"):
+        (voice / file).write_bytes(file.encode())
+    digest = write_manifest(voice, VOICE, "codebook", {"fp32": "voice.onnx"}, "golden.npz", vad="vad.onnx")
+    mlflow.set_experiment("made")
+    with mlflow.start_run() as run:
+        mlflow.log_artifacts(str(voice), "bundle")
+    registry.promote(NAME, registry.register(NAME, logged_run, "bundle", "f" * 64, {}).version)
+    registry.promote(VOICE, registry.register(VOICE, run.info.run_id, "bundle", digest, {}).version)
+    puller = Puller(settings.registry, CollectorRegistry())
+    assert puller.pull() == "refused"
+    assert current(root, NAME) is None
+    bundle = current(root, VOICE)
+    assert bundle is not None
+    assert (bundle.architecture, bundle.vad) == ("codebook", root / VOICE / "1" / "vad.onnx")
+
+    registry.promote(NAME, registry.register(NAME, logged_run, "bundle", logged_digest, {}).version)
+    assert puller.pull() == "pulled"
+    assert puller.pull() == "unchanged"
 
 
 def test_a_registry_that_does_not_answer_is_counted_and_survived(

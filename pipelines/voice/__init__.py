@@ -1,0 +1,1 @@
+"""What the stages of the voice model are made of."""
