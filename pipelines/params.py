@@ -202,7 +202,7 @@ class VoiceNetwork(Section):
     """Threads of training; with more, they wait for one another wherever the machine has other work."""
     seed: NonNegativeInt = 0
     """Of all that is drawn."""
-    steps: PositiveInt = 900
+    steps: PositiveInt = 3600
     """Batches that are learned from."""
     batch: PositiveInt = 16
     """Stretches in a batch."""
@@ -210,17 +210,21 @@ class VoiceNetwork(Section):
     """Frames of a stretch."""
     rate: PositiveFloat = 0.002
     """Highest rate of learning; it rises to it, and falls to nothing."""
+    decoder_steps: PositiveInt = 500
+    """Batches that the decoder learns from alone, once the encoder is done."""
+    decoder_rate: PositiveFloat = 0.001
+    """Its highest rate of learning then."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
     """Pull of all weights towards 0."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the encoder's values that a step leaves out."""
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.02
     """Share of a frame's label that all classes have, as the teacher errs."""
     silence_weight: PositiveFloat = 0.4
     """What a frame of silence counts against one of speech."""
-    sharpness: PositiveFloat = 1.0
+    sharpness: PositiveFloat = 1.5
     """What scores are multiplied by before they become shares of classes, when used: the inverse of a temperature."""
-    voicing_slope: PositiveFloat = 8.0
+    voicing_slope: PositiveFloat = 40.0
     """How steeply the voicing that comes out turns from none to full."""
 
 

@@ -16,7 +16,8 @@ _LOUDER: Final = 2.0
 """By how much a moment may be louder than it was."""
 _SILENT: Final = 1e-7
 """Mean power below which a frame says nothing of the level."""
-_MOST: Final = 8.0
+_LEAST, _MOST = 1 / 64, 8.0
+"""A masker may speak at a level of its own, far above that of a distant voice."""
 _BEND: Final = 0.8
 """Amplitude from which peaks are bent, so that none reaches 1."""
 
@@ -52,7 +53,7 @@ class Leveller:
         most = _LOUDER * self._moment.ratio(power)
         # Frames in which one of them is silent, as while a masker warms up, say nothing of how they compare.
         power[power.min(1) < _SILENT] = 0
-        ends = np.minimum(np.clip(self._level.ratio(power), 1 / _MOST, _MOST), most)
+        ends = np.minimum(np.clip(self._level.ratio(power), _LEAST, _MOST), most)
         starts = np.concatenate([[self._gain], ends[:-1]])
         self._gain = float(ends[-1])
         ramp = np.arange(1, HOP + 1) / HOP

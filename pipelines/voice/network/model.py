@@ -27,6 +27,8 @@ SAYING: Final = ((5, 1, 2), (5, 2, 2), (5, 2, 2))
 _CENTRE: Final = -5.0
 _SPREAD: Final = 2.0
 """Log-mel values lie about so."""
+SPOKEN: Final = -4.5
+"""Nepers that are added to envelopes in use: the decoder learned speech of level 0, which no file could hold."""
 _LOUD: Final = 4.0
 """Shares are small numbers; the decoder begins with larger ones."""
 
@@ -93,4 +95,4 @@ class VoiceNetwork(nn.Module):
     def forward(self, mel: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Give what the exported graph gives: envelope, and voicing in [0, 1], of log-mel frames (b, t, 80)."""
         envelope, odds = self.say((self.scores(mel) * self.sharpness).softmax(-1))
-        return envelope, torch.sigmoid((torch.sigmoid(odds) - 0.5) * self.slope)
+        return envelope + SPOKEN, torch.sigmoid((torch.sigmoid(odds) - 0.5) * self.slope)

@@ -23,7 +23,7 @@ GRID: Final = tuple(np.linspace(0.86, 1.16, 13).tolist())
 ROUNDS: Final = 4
 COMPARED: Final = 65
 """Lowest bands, up to 5 kHz: above, a spectrum tells of fricatives and microphones more than of the tract's length."""
-HUSH: Final = 1.0
+HUSH: Final = 2.5
 """Nepers that silence is said softer than it was: rooms hum, the average voice need not."""
 LOWEST: Final = -7.0
 HIGHEST: Final = 4.0

@@ -104,8 +104,30 @@ def train(frames: Frames, targets: Targets, params: Params) -> VoiceNetwork:
         pace.step()
         if step % _TELL == 0 or step == params.steps:
             sys.stderr.write(f"train: step {step} of {params.steps}, {time.perf_counter() - start:.0f} s: {costs}\n")
+    _say_better(network, Batches(frames, targets, params.batch, params.window, params.seed + 1), params)
     network.eval()
     return network
+
+
+def _say_better(network: VoiceNetwork, batches: Batches, params: Params) -> None:
+    """Train the decoder alone, on what the finished encoder says: until here it learned from one that kept changing."""
+    decoder = [each for part in (network.codes, network.saying, network.said) for each in part.parameters()]
+    network.requires_grad_(False)
+    for each in decoder:
+        each.requires_grad_(True)
+    learning = torch.optim.AdamW(decoder, params.decoder_rate, weight_decay=params.weight_decay)
+    pace = torch.optim.lr_scheduler.OneCycleLR(
+        learning, params.decoder_rate, total_steps=params.decoder_steps, pct_start=WARM_UP
+    )
+    network.dropout.eval()
+    for step in range(1, params.decoder_steps + 1):
+        costs = losses(network, batches.draw(), params)
+        learning.zero_grad()
+        (costs.envelope + VOICING * costs.voicing).backward()
+        learning.step()
+        pace.step()
+        if step % _TELL == 0 or step == params.decoder_steps:
+            sys.stderr.write(f"train: decoder, step {step} of {params.decoder_steps}: {costs}\n")
 
 
 def agreement(network: VoiceNetwork, frames: Frames, *, held: bool) -> dict[str, float]:

@@ -131,3 +131,11 @@ def test_a_model_that_answers_nonsense_is_an_error(envelope: np.ndarray, voicing
 
     with pytest.raises(ModelError, match=why):
         graph(np.zeros((30, 80), np.float32))
+
+
+def test_the_model_that_ships_speaks_at_a_level_that_files_hold(model: VoiceModel, speech: Mono) -> None:
+    """A model of another level would be bent flat by the limiter behind it."""
+    made = np.concatenate(converted(converter("strong", model), [speech], [PseudoVoice.draw(3)]))
+
+    assert 0.005 < np.sqrt(np.square(made).mean()) < 0.2
+    assert np.abs(made).max() < 1.5
