@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from masking.voice.loading import VoiceModel
 from starlette.requests import Request
 
 from masking.audio import mask_audio
 from masking.errors import DeadlineExceeded, MediaError, MediaTooLarge
 from masking.media.audio import AudioProbe, probe_audio
 from masking.observer import observed
+from masking.voice.loading import VoiceModel
 from masking.voice.policy import VoicePolicy
 from masking.voice.report import VoiceReport
 from mlops.jobs.spool import new_identity
