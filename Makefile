@@ -95,9 +95,10 @@ champion: setup ## Make VERSION=n the champion (of voices: MODEL=voice-masker); 
 
 # --- checks -----------------------------------------------------------------------------------------------------------
 
+# Threads of linear algebra wait for one another by spinning, which costs more than they bring where cores are busy.
 test: setup ## Lint, types, walls and tests, with coverage of branches
 	@$(MAKE) --no-print-directory lint types walls
-	@$(BIN)/pytest -q -m "not stack" --cov --cov-report= --cov-fail-under=85
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -q -m "not stack" --cov --cov-report= --cov-fail-under=85
 
 cover: setup ## Show what the last tests did not reach
 	@$(BIN)/coverage report --skip-covered
