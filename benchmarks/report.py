@@ -25,7 +25,7 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "privacy": ("benchmarks.privacy",),
     "video": ("benchmarks.video",),
     "live": ("benchmarks.live",),
-    "voice": ("benchmarks.voice",),
+    "voice": ("benchmarks.voice", "--copies", "1", "--only", "strong,one-voice,disguise"),
     "evaluation": ("pipelines.figures",),
 }
 """The module that each result comes from, with its arguments."""
