@@ -93,7 +93,7 @@ def maskers() -> tuple[dict[str, Mask], dict[str, tuple[str, VoiceModel]]]:
     if (CODEBOOK / "manifest.json").is_file():
         trained: Bundle = open_bundle(CODEBOOK, "trained")
         if trained.digest != bundle.digest:
-            ours[f"strong, {trained.architecture} trained here"] = ("strong", load_voice(trained))
+            ours[f"strong/{trained.architecture}"] = ("strong", load_voice(trained))
     made: dict[str, Mask] = {"pitch shift": pitch_shift}
     return made | {name: mask_of(*each) for name, each in ours.items()}, ours
 

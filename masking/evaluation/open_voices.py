@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -12,6 +13,8 @@ from masking.voice.resample import Block
 from masking.voice.types import RATE, Mono
 from masking.voice.vad import WINDOW, Session, SpeechFinder
 
+Stretch = tuple[int, int]
+"""First sample at 16 kHz, and the one after the last."""
 OPEN: Final = 0.85
 """Correlation from which a stretch of speech is as it was: low bit rates leave more, and a masked voice has less."""
 LONGEST: Final = 16
@@ -30,47 +33,67 @@ class Comparison:
     Args:
         vad: Session of the detector of speech.
         channels: How many channels; speech in one is looked for in the same one.
-
-    Attributes:
-        heard: Seconds of speech that were compared, of all channels together.
-        open: Seconds of them that are as they were.
     """
 
     def __init__(self, vad: Session, channels: int) -> None:
-        self.heard, self.open = 0.0, 0.0
         self._channels = [_Channel(vad) for _ in range(channels)]
-        self._stretches: list[tuple[float, float]] = []
+        self._heard: list[list[Stretch]] = [[] for _ in range(channels)]
+        self._open: list[list[Stretch]] = [[] for _ in range(channels)]
+
+    @property
+    def heard(self) -> float:
+        """Seconds in which speech was compared; what several channels say at once counts once."""
+        return _seconds(_merged(self._heard))
+
+    @property
+    def open(self) -> float:
+        """Seconds of them that are as they were."""
+        return _seconds(_merged(self._open))
 
     def feed(self, before: Block, after: Block) -> None:
         """Take as much of both, (n, channels) each, at 16 kHz."""
         for index, channel in enumerate(self._channels):
             channel.feed(before[:, index], after[:, index])
-            self._take(channel.compared())
+            self._take(index, channel.compared())
 
     def finish(self) -> None:
         """Compare what is left."""
-        for channel in self._channels:
+        for index, channel in enumerate(self._channels):
             channel.finish()
-            self._take(channel.compared())
+            self._take(index, channel.compared())
 
     def findings(self) -> Iterator[Finding]:
         """Yield a finding for each stretch that is open, those of all channels together."""
-        merged: list[list[float]] = []
-        for first, last in sorted(self._stretches):
-            if merged and first <= merged[-1][1] + LONGEST * WINDOW / RATE:
-                merged[-1][1] = max(merged[-1][1], last)
-            else:
-                merged.append([first, last])
-        for first, last in merged:
-            yield Finding("open_voice", f"speech from {first:.1f} to {last:.1f} s is as it was in the original")
+        for first, last in _merged(self._open, LONGEST * WINDOW):
+            text = f"speech from {first / RATE:.1f} to {last / RATE:.1f} s is as it was in the original"
+            yield Finding("open_voice", text)
 
-    def _take(self, compared: Iterable[tuple[int, int, float]]) -> None:
+    def _take(self, channel: int, compared: Iterable[tuple[int, int, float]]) -> None:
         for first, last, alike in compared:
-            seconds = (last - first) / RATE
-            self.heard += seconds
+            _append(self._heard[channel], first, last)
             if alike >= OPEN:
-                self.open += seconds
-                self._stretches.append((first / RATE, last / RATE))
+                _append(self._open[channel], first, last)
+
+
+def _append(stretches: list[Stretch], first: int, last: int) -> None:
+    """Put a stretch at the end; where it goes on from the one before, that one becomes longer."""
+    if stretches and stretches[-1][1] == first:
+        first = stretches.pop()[0]
+    stretches.append((first, last))
+
+
+def _merged(channels: Iterable[list[Stretch]], gap: int = 0) -> list[Stretch]:
+    """Put the stretches of all channels in order, those as one that overlap or are at most ``gap`` samples apart."""
+    merged: list[Stretch] = []
+    for first, last in sorted(chain.from_iterable(channels)):
+        if merged and first <= merged[-1][1] + gap:
+            first, last = merged[-1][0], max(merged.pop()[1], last)
+        merged.append((first, last))
+    return merged
+
+
+def _seconds(stretches: Iterable[Stretch]) -> float:
+    return sum(last - first for first, last in stretches) / RATE
 
 
 class _Channel:

@@ -1,7 +1,7 @@
 """From envelopes, pitch and voicing back to sound.
 
-Each pulse of the glottis, and each 10 ms of noise, is filtered by the minimum-phase response of the envelope at its
-time, and they are added up, as WORLD does it (Morise et al., IEICE Transactions E99-D, 2016).
+Each pulse of the glottis, and the noise around each frame, is filtered by the minimum-phase response of the envelope at
+its time, and they are added up, as WORLD does it (Morise et al., IEICE Transactions E99-D, 2016).
 """
 
 from functools import cache
@@ -65,7 +65,7 @@ class Synthesis:
         out = np.zeros(count * HOP + SIZE)
         out[:SIZE] += self._rest
         self._add_pulses(out, cepstra, hertz, voiced)
-        self._add_noise(out, (cepstra[:-1] + cepstra[1:]) / 2, (voiced[:-1] + voiced[1:]) / 2)
+        self._add_noise(out, cepstra[1:], voiced[1:])
         self._rest = out[count * HOP :].copy()
         return out[: count * HOP].astype(np.float32)
 
@@ -100,6 +100,7 @@ class Synthesis:
             out[place : place + SIZE] += pulse
 
     def _add_noise(self, out: NDArray[np.float64], cepstra: NDArray[np.float64], voiced: NDArray[np.float64]) -> None:
+        """Add 20 ms of noise around each frame; neighbours share it, so that their windows must add up to 1."""
         white = np.concatenate([self._noise, self._random.standard_normal(len(cepstra) * HOP)])
         self._noise = white[-HOP:]
         grains = np.lib.stride_tricks.sliding_window_view(white, 2 * HOP)[::HOP]
@@ -130,7 +131,7 @@ def _audible() -> NDArray[np.float64]:
 
 @cache
 def _fade() -> NDArray[np.float64]:
-    return np.sqrt(np.hanning(2 * HOP + 1)[:-1])
+    return np.hanning(2 * HOP + 1)[:-1]
 
 
 @cache

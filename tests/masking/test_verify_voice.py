@@ -154,3 +154,27 @@ def test_the_last_word_is_compared_too(said, voice_model):
     assert comparison.open == comparison.heard
     (*_, last) = comparison.findings()
     assert float(last.text.split()[4]) > len(cut) / RATE - 0.2
+
+
+def test_what_several_channels_say_at_once_counts_once(said, voice_model):
+    heard = []
+    for sound in (said, np.repeat(said, 2, axis=1), np.hstack([said, np.zeros_like(said)])):
+        comparison = Comparison(voice_model.vad, sound.shape[1])
+        for block in np.array_split(sound, 9):
+            comparison.feed(block, block)
+        comparison.finish()
+        heard.append((comparison.heard, comparison.open))
+    assert heard[0] == heard[1] == heard[2]
+    assert 1 < heard[0][1] == heard[0][0] < len(said) / RATE
+
+
+def test_what_channels_say_one_after_the_other_adds_up(said, voice_model):
+    quiet = np.zeros_like(said)
+    comparison = Comparison(voice_model.vad, 2)
+    turns = np.hstack([np.vstack([said, quiet]), np.vstack([quiet, said])])
+    comparison.feed(turns, turns)
+    comparison.finish()
+    alone = Comparison(voice_model.vad, 1)
+    alone.feed(said, said)
+    alone.finish()
+    assert comparison.heard == pytest.approx(2 * alone.heard, abs=0.6)

@@ -1,6 +1,7 @@
 """``strong``: what a trained bottleneck heard is said again in the average voice of many people."""
 
 from masking.voice.loading import VoiceGraph
+from masking.voice.maskers.clarity import Clarity
 from masking.voice.maskers.frames import Heard, Said
 from masking.voice.maskers.intonation import Intonation, Melody
 from masking.voice.maskers.spectrum import given
@@ -12,6 +13,7 @@ class Strong:
     def __init__(self, graph: VoiceGraph) -> None:
         self._graph = graph
         self._intonation = Intonation(Melody())
+        self._clarity = Clarity()
 
     @property
     def left(self) -> int:
@@ -27,4 +29,5 @@ class Strong:
         """Ask the model, and give a pseudo-voice to what it says."""
         envelope, voicing = self._graph(heard.mel)
         pitch = self._intonation.follow(heard.pitch, heard.voice, heard.begins)
-        return Said(given(envelope, heard.voice), pitch, voicing)
+        clear = self._clarity.give(envelope, voicing, heard.begins)
+        return Said(given(clear, heard.voice), pitch, voicing)

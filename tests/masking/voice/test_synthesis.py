@@ -50,6 +50,29 @@ def test_voice_and_whisper_are_as_loud() -> None:
     assert 0.6 < loud / soft < 1.7
 
 
+def test_a_whisper_is_as_loud_between_two_frames_as_in_them() -> None:
+    """Grains of noise that fade into one another add up to steady noise, not to one that buzzes at their rate."""
+    flat, constant = np.full((FRAMES, BANDS), -4, np.float32), np.ones(FRAMES, np.float32)
+    sounds = [Synthesis(seed).feed(flat, 120 * constant, 0 * constant)[10 * HOP :] for seed in range(20)]
+    power = np.square(np.concatenate(sounds).reshape(-1, HOP)).mean(0).reshape(8, -1).mean(1)
+
+    assert power.max() / power.min() < 1.3
+
+
+def test_a_whisper_begins_and_ends_with_its_frames() -> None:
+    envelope = np.full((FRAMES, BANDS), -12, np.float32)
+    envelope[30:50] = -4
+    constant = np.ones(FRAMES, np.float32)
+
+    sounds = [Synthesis(seed).feed(envelope, 120 * constant, 0 * constant) for seed in range(20)]
+    power = np.square(np.stack(sounds)).mean(0).reshape(-1, HOP // 4).mean(1)
+    # The first sample leads from a frame before the first: frame 30 is reached after 31 of them.
+    first, *_, last = np.flatnonzero(power > np.median(power[35 * 4 : 45 * 4]) / 4) / 4
+
+    assert 30 <= first < 31
+    assert 50 <= last < 51.25
+
+
 @given(st.lists(st.integers(0, FRAMES), max_size=5))
 @settings(max_examples=20, deadline=None)
 def test_frames_that_come_in_pieces_sound_the_same(cuts: list[int]) -> None:
