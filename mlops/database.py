@@ -18,6 +18,8 @@ from mlops.settings import DatabaseSettings
 
 CONNECT_SECONDS: Final = 3
 BUSY_MILLISECONDS: Final = 5000
+READING: Final = "reading"
+"""Execution option of connections that only read."""
 TABLES_LOCK: Final = 7310558
 """Number of the advisory lock under which one of several processes makes the tables."""
 
@@ -32,16 +34,18 @@ class Database:
     Args:
         settings: Where it is.
         tables: Made at the first use where they are missing.
+        section: Name of these settings, for whoever has to mend them.
 
     Raises:
         InvalidSettings: The URL is none, or the password's file cannot be read.
     """
 
-    def __init__(self, settings: DatabaseSettings, tables: sa.MetaData) -> None:
+    def __init__(self, settings: DatabaseSettings, tables: sa.MetaData, section: str = "database") -> None:
         self._tables = tables
         self._made = threading.Event()
         self._making = threading.Lock()
-        self._engine = _engine(settings)
+        self._engine = _engine(settings, section)
+        self._reader = _reader(self._engine)
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -50,16 +54,31 @@ class Database:
         Raises:
             DatabaseAway: It does not answer.
         """
-        try:
-            self._make_tables()
-            with self._engine.begin() as connection:
-                yield connection
-        except (SQLAlchemyError, OSError) as error:
-            raise DatabaseAway("the platform's database does not answer") from error
+        with self._begun(self._engine) as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Open a transaction that sees one state of the database, takes no write lock, and waits for no writer.
+
+        Raises:
+            DatabaseAway: It does not answer, or something is written in it.
+        """
+        with self._begun(self._reader) as connection:
+            yield connection
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
         self._engine.dispose()
+
+    @contextmanager
+    def _begun(self, engine: sa.Engine) -> Iterator[sa.Connection]:
+        try:
+            self._make_tables()
+            with engine.begin() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError) as error:
+            raise DatabaseAway("the platform's database does not answer") from error
 
     def _make_tables(self) -> None:
         with self._making:
@@ -74,39 +93,47 @@ class Database:
             self._made.set()
 
 
-def _engine(settings: DatabaseSettings) -> sa.Engine:
-    url = _url(settings)
+def _engine(settings: DatabaseSettings, section: str) -> sa.Engine:
+    url = _url(settings, section)
     if url.get_backend_name() == "postgresql":
         # A connection that was cut while it lay in the pool is noticed before it is used.
         return sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_SECONDS})
     engine = sa.create_engine(url)
     sa.event.listen(engine, "connect", _prepare_sqlite)
-    sa.event.listen(engine, "begin", _begin_immediately)
+    sa.event.listen(engine, "begin", _begin)
     return engine
 
 
-def _url(settings: DatabaseSettings) -> sa.URL:
+def _reader(engine: sa.Engine) -> sa.Engine:
+    if engine.dialect.name == "postgresql":
+        return engine.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
+    return engine.execution_options(**{READING: True})
+
+
+def _url(settings: DatabaseSettings, section: str) -> sa.URL:
     try:
         url = sa.make_url(settings.url.get_secret_value())
         if settings.password_file is not None:
             url = url.set(password=settings.password_file.read_text("utf-8").strip())
     except sa.exc.ArgumentError:
-        raise InvalidSettings("database.url: is no database URL") from None
+        raise InvalidSettings(f"{section}.url: is no database URL") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidSettings("database.password_file: cannot be read") from error
+        raise InvalidSettings(f"{section}.password_file: cannot be read") from error
     if url.get_backend_name() not in ("sqlite", "postgresql") or not url.database:
-        raise InvalidSettings("database.url: is neither sqlite:///… nor postgresql+psycopg2://…")
+        raise InvalidSettings(f"{section}.url: is neither sqlite:///… nor postgresql+psycopg2://…")
     return url
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
-    # The driver must not open transactions of its own: `_begin_immediately` does.
+    # The driver must not open transactions of its own: `_begin` does.
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
 
 
-def _begin_immediately(connection: sa.Connection) -> None:
+def _begin(connection: sa.Connection) -> None:
     # Whoever reads and then writes takes the write lock first: two of them could not both upgrade their read locks.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reading = connection.get_execution_options().get(READING, False)
+    connection.exec_driver_sql(f"PRAGMA query_only = {int(reading)}")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -100,6 +100,11 @@ class SealedRedis:
         self._client = _client(settings)
 
     @property
+    def client(self) -> Redis | None:
+        """Redis itself, if there is one."""
+        return self._client
+
+    @property
     def configured(self) -> bool:
         """Whether there is a Redis at all."""
         return self._client is not None
@@ -112,7 +117,7 @@ class SealedRedis:
             return "skipped", None
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                sealed = await self._client.get(_name(key))
+                sealed = await self._client.get(name_of(key))
         except (RedisError, OSError, TimeoutError) as error:
             self._failed(error)
             return "error", None
@@ -127,7 +132,7 @@ class SealedRedis:
         if self._client is None or not self._breaker.allows():
             return
         sealed = await asyncio.to_thread(self._seal.close, key, value, self._ttl_seconds)
-        await self._patiently(self._client.set(_name(key), sealed, px=self._ttl_seconds * 1000))
+        await self._patiently(self._client.set(name_of(key), sealed, px=self._ttl_seconds * 1000))
 
     async def greet(self) -> None:
         """Connect ahead of the first request, if Redis is there."""
@@ -159,7 +164,8 @@ class SealedRedis:
         log.warning("Redis did not answer; going on without", extra={"error": error})
 
 
-def _name(key: bytes) -> bytes:
+def name_of(key: bytes) -> bytes:
+    """Return the name in Redis of the answer with a key."""
     return PREFIX + key.hex().encode()
 
 

@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -26,32 +23,21 @@ from pydantic import (
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
+from mlops.experiments.settings import ExperimentSettings
 from mlops.layers import InvalidSettings, merged, read_yaml, strange_keys, strange_variables, told
+from mlops.predictions.settings import CaptureSettings, PredictionSettings, SqlSettings
+from mlops.rollout.settings import RolloutSettings
+from mlops.sections import Names, Section
 
 PREFIX: Final = "MASKER_"
 CONFIGS: Final = Path(__file__).resolve().parent.parent / "configs"
 Environment = Literal["development", "staging", "production"]
 ENVIRONMENTS: Final[tuple[str, ...]] = get_args(Environment)
 SECRET_CHARACTERS: Final = 32
-
-
-def _split(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-"""A list of names; in the environment with commas between them."""
-
-
-class Section(BaseModel):
-    """A part of the tree: frozen, and strange names are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
 
 class RegistrySettings(Section):
@@ -69,6 +55,8 @@ class RegistrySettings(Section):
     """Folder with the verified local copies of registered versions, which serving reads."""
     poll_seconds: PositiveFloat
     """Seconds between two looks for a new champion."""
+    traffic_seconds: PositiveFloat
+    """Seconds between two looks of serving at the local pointers that say which versions get how much traffic."""
 
 
 class ServerSettings(Section):
@@ -82,6 +70,8 @@ class ServerSettings(Section):
     """Host names (without port) that requests may be addressed to, against DNS rebinding; ``*`` allows all."""
     allowed_origins: Names
     """Web origins (``https://name:port``) beside the server's own whose pages may send more than reads."""
+    cors_origins: Names
+    """Web origins whose pages may also read the answers (CORS); ``*`` is all, for what needs no cookie."""
     trusted_proxies: Names
     """Addresses or networks whose ``X-Forwarded-…`` headers are believed."""
     graceful_seconds: PositiveInt
@@ -123,6 +113,12 @@ class LimitSettings(Section):
     """Length in seconds up to which a sound file is answered at once; a longer one becomes a job."""
     audio_channels: PositiveInt
     """Channels of one sound file."""
+    client_requests: NonNegativeInt
+    """Requests that one client, known by its address, may send in ``client_seconds``; 0 for as many as he likes."""
+    client_seconds: PositiveInt
+    """Seconds that ``client_requests`` are counted over."""
+    client_redis_url: SecretStr | None
+    """Redis that replicas count clients in together (``redis://…``, may hold a password); null: each for itself."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -159,6 +155,16 @@ class ServingSettings(Section):
     """Seconds that one image may take from the end of its upload, waiting included; then 504."""
     reload_retry_seconds: PositiveFloat
     """Longest pause before a bundle that could not be loaded is tried again."""
+    default_endpoint: str
+    """Endpoint that ``/predict`` uses."""
+    override_networks: Names
+    """Addresses or networks whose requests may pick a variant by the header ``X-Variant``; empty for nobody."""
+    predict_bytes: PositiveInt
+    """Bytes of the body of one call of a generic endpoint."""
+    predict_seconds: PositiveFloat
+    """Seconds that a call of a generic endpoint may wait; what would wait longer gets 503 at once."""
+    replica: str
+    """Name of this replica, which rolling releases go by; empty takes the host's name."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -210,6 +216,13 @@ class CacheSettings(Section):
         if len(secret) < SECRET_CHARACTERS:
             raise InvalidSettings(f"cache.secret_file: holds fewer than {SECRET_CHARACTERS} characters")
         return secret.encode()
+
+
+class PlatformSettings(Section):
+    """Where the command line finds the platform: releases, experiments, predictions."""
+
+    url: str
+    """Address that the commands talk to; ``--url`` goes before it."""
 
 
 class DatabaseSettings(Section):
@@ -274,6 +287,9 @@ class LoggingSettings(Section):
     """Least severe level that is written."""
     format: Literal["json", "text"]
     """``json`` writes one object a line, ``text`` the same for human eyes."""
+    access_lines: NonNegativeInt
+    """Lines that the answers of one route may make in a second; more are left out, and counted in the next line. Errors
+    are always logged."""
 
 
 class Settings(BaseSettings):
@@ -298,9 +314,15 @@ class Settings(BaseSettings):
     masking: MaskingSettings
     serving: ServingSettings
     cache: CacheSettings
+    platform: PlatformSettings
     database: DatabaseSettings
     jobs: JobSettings
     live: LiveSettings
+    rollout: RolloutSettings
+    experiments: ExperimentSettings
+    predictions: PredictionSettings
+    capture: CaptureSettings
+    sql: SqlSettings
     logging: LoggingSettings
 
     @classmethod

@@ -12,14 +12,18 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 MANIFEST = "manifest.json"
 POINTER = "champion.json"
+LOCK = ".pointing"
+INCOMING = ".incoming-"
+"""What folders of bundles that are still being copied begin with."""
 SCHEMA = 1
-EXTRA = ("averages", "vad", "figures")
+EXTRA = ("averages", "vad", "figures", "signature")
 """Files that only some models have."""
 
 
@@ -42,6 +46,7 @@ class Bundle:
         averages: File (npz) of the averages of people that the style `averages` paints; None where none were made.
         vad: ONNX file of what finds speech, which a voice model works with; None for a model of faces.
         figures: JSON file of what was measured of each style, by style and name; None where nothing was.
+        signature: JSON file of the MLflow signature of a generic model; None for a model of faces or voices.
     """
 
     folder: Path
@@ -54,6 +59,7 @@ class Bundle:
     averages: Path | None = None
     vad: Path | None = None
     figures: Path | None = None
+    signature: Path | None = None
 
 
 def write_manifest(
@@ -65,9 +71,12 @@ def write_manifest(
     averages: str | None = None,
     vad: str | None = None,
     figures: str | None = None,
+    signature: str | None = None,
 ) -> str:
     """Write the manifest over files that lie in the folder already; returns its digest."""
-    extra = {part: file for part, file in zip(EXTRA, (averages, vad, figures), strict=True) if file is not None}
+    extra = {
+        part: file for part, file in zip(EXTRA, (averages, vad, figures, signature), strict=True) if file is not None
+    }
     files = {file: _digest(folder / file) for file in sorted({*graphs.values(), golden, *extra.values()})}
     manifest = {
         "schema": SCHEMA,
@@ -141,26 +150,75 @@ def pointer_stamp(root: Path, name: str) -> str | None:
     return f"{status.st_mtime_ns}-{status.st_ino}"
 
 
+def place(source: Path, root: Path, name: str, version: str, digest: str) -> Bundle:
+    """Verify a downloaded bundle and move a copy into place; the pointer stays as it was.
+
+    A version that lies there already and is what the registry promises is left alone: it may be served from right now.
+
+    Raises:
+        BundleError: The source is not what the registry promises.
+    """
+    there = on_disk(root, name, version, digest)
+    if there is not None:
+        return there
+    folder = root / name / version
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=INCOMING) as outer:
+        incoming = Path(outer) / version
+        shutil.copytree(source, incoming)
+        if open_bundle(incoming, version, digest).name != name:
+            raise BundleError(f"version {version} of {name} holds a bundle of another model")
+        _world_readable(incoming)
+        if folder.exists():
+            shutil.rmtree(folder)
+        incoming.rename(folder)
+    return open_bundle(folder, version, digest)
+
+
 def install(source: Path, root: Path, name: str, version: str, digest: str) -> Bundle:
     """Verify a downloaded bundle, move a copy into place and point at it.
 
     Raises:
         BundleError: The source is not what the registry promises; the pointer stays as it was.
     """
-    place = root / name / version
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".incoming-") as folder:
-        incoming = Path(folder) / version
-        shutil.copytree(source, incoming)
-        if open_bundle(incoming, version, digest).name != name:
-            raise BundleError(f"version {version} of {name} holds a bundle of another model")
-        if place.exists():
-            shutil.rmtree(place)
-        incoming.rename(place)
-        _world_readable(place)
-    bundle = open_bundle(place, version, digest)
-    _write_pointer(root, name, version, digest)
+    bundle = place(source, root, name, version, digest)
+    point(root, name, version, digest)
     return bundle
+
+
+def on_disk(root: Path, name: str, version: str, digest: str) -> Bundle | None:
+    """Open a version that lies in the folder of bundles; None where it does not, or is not what it must be."""
+    try:
+        bundle = open_bundle(root / name / version, version, digest)
+    except BundleError:
+        return None
+    return bundle if bundle.name == name else None
+
+
+def point(root: Path, name: str, version: str, digest: str) -> None:
+    """Make a version that lies in the folder of bundles the one that serves."""
+    with _pointing(root, name):
+        _write_pointer(root, name, version, digest)
+
+
+def point_from(before: tuple[str, str] | None, root: Path, name: str, version: str, digest: str) -> bool:
+    """Point at a version where the pointer still names what it named before; says whether it did.
+
+    Args:
+        before: What `installed` gave when it was decided to point.
+        root: Folder of the bundles.
+        name: Name of the registered model.
+        version: Version that lies there.
+        digest: Digest of its manifest.
+
+    Raises:
+        BundleError: The pointer is damaged.
+    """
+    with _pointing(root, name):
+        if _read_pointer(root, name) != before:
+            return False
+        _write_pointer(root, name, version, digest)
+    return True
 
 
 def installed(root: Path, name: str) -> tuple[str, str] | None:
@@ -185,12 +243,24 @@ def _read_pointer(root: Path, name: str) -> tuple[str, str] | None:
     return version, digest
 
 
+@contextmanager
+def _pointing(root: Path, name: str) -> Iterator[None]:
+    """Keep every other process from moving the pointer meanwhile; readers are not kept waiting."""
+    # Not where all is read: whoever only reads bundles may run where there are no such locks.
+    import fcntl
+
+    (root / name).mkdir(parents=True, exist_ok=True)
+    with (root / name / LOCK).open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _write_pointer(root: Path, name: str, version: str, digest: str) -> None:
-    place = root / name / POINTER
-    incoming = place.with_suffix(".incoming")
+    pointer = root / name / POINTER
+    incoming = pointer.with_suffix(".incoming")
     incoming.write_text(json.dumps({"version": version, "digest": digest}) + "\n", encoding="utf-8")
     incoming.chmod(0o644)
-    incoming.replace(place)
+    incoming.replace(pointer)
 
 
 def _world_readable(folder: Path) -> None:

@@ -1,38 +1,24 @@
-"""The model registry as MLflow keeps it: versions, tags, and the aliases `champion` and `previous`."""
+"""The model registry as MLflow keeps it: versions, tags, and the aliases `champion`, `challenger` and `previous`."""
 
+import re
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from mlops.registry.bundle import Bundle, BundleError, install, installed
+from mlops.registry.bundle import Bundle, BundleError, installed, on_disk, place, point_from
+from mlops.registry.errors import RegistryError, UnknownVersion
+from mlops.registry.version import CHAMPION, DIGEST_TAG, NAME_PATTERN, NEWEST, PREVIOUS, Version
 from mlops.telemetry import switch_off
 
+__all__ = ["DIGEST_TAG", "Registry", "RegistryError", "UnknownVersion", "Version"]
 switch_off()
 
 import mlflow  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 
-CHAMPION, PREVIOUS = "champion", "previous"
-DIGEST_TAG = "bundle_digest"
-
-
-class RegistryError(Exception):
-    """The registry cannot be reached, or has not what was asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One registered version: its number, the digest of its bundle, its tags and aliases, and the run that made it."""
-
-    name: str
-    version: str
-    digest: str
-    tags: Mapping[str, str]
-    aliases: tuple[str, ...]
-    run_id: str
-    created_ms: int
+PAGE = 1000
+MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 class Registry:
@@ -72,7 +58,7 @@ class Registry:
         try:
             return self._version(self._client.get_model_version_by_alias(name, CHAMPION))
         except MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            if error.error_code in MISSING:
                 return None
             raise RegistryError(f"the registry does not answer: {error}") from error
 
@@ -88,32 +74,114 @@ class Registry:
 
     def names(self) -> list[str]:
         """List the names of the registered models."""
+        return sorted(self._aliases())
+
+    def champions(self) -> list[str]:
+        """List the names of the models that have a champion and can be brought."""
+        return sorted(
+            name for name, aliases in self._aliases().items() if CHAMPION in aliases and re.match(NAME_PATTERN, name)
+        )
+
+    def resolve(self, name: str, wanted: str) -> Version:
+        """Give the version that a number, an alias or the word `newest` means.
+
+        Raises:
+            UnknownVersion: There is none of that name.
+            RegistryError: The registry does not answer.
+        """
         try:
-            return sorted(model.name for model in self._client.search_registered_models())
+            if wanted.isdecimal():
+                return self._version(self._client.get_model_version(name, wanted))
+            if wanted == NEWEST:
+                newest = self._client.search_model_versions(
+                    f"name = '{name}'", max_results=1, order_by=["version_number DESC"]
+                )
+                if not newest:
+                    raise UnknownVersion(f"{name} has no version")
+                return self._version(self._client.get_model_version(name, newest[0].version))
+            return self._version(self._client.get_model_version_by_alias(name, wanted))
         except MlflowException as error:
+            if error.error_code in MISSING:
+                raise UnknownVersion(f"{name} has no version {wanted}") from error
             raise RegistryError(f"the registry does not answer: {error}") from error
 
-    def pull(self, name: str, root: Path) -> Bundle | None:
+    def set_alias(self, name: str, alias: str, version: str | None) -> None:
+        """Give an alias to a version, or to none; done twice it is the same.
+
+        Raises:
+            UnknownVersion: There is no such model or version.
+            RegistryError: The registry does not answer.
+        """
+        try:
+            if version is None:
+                self._client.delete_registered_model_alias(name, alias)
+            else:
+                self._client.set_registered_model_alias(name, alias, version)
+        except MlflowException as error:
+            if error.error_code in MISSING:
+                raise UnknownVersion(f"{name} has no version {version} that could be {alias}") from error
+            raise RegistryError(f"version {version} of {name} cannot become {alias}: {error}") from error
+
+    def bring(self, name: str, version: str, root: Path) -> Bundle:
+        """Bring a version into the bundle folder, where it is not there yet; the pointer stays as it was.
+
+        Raises:
+            UnknownVersion: There is no such version.
+            RegistryError: The registry does not answer.
+            BundleError: What it gave is not what was registered.
+        """
+        return self._bring(self.resolve(name, version), root)
+
+    def pull(self, name: str, root: Path, may_point: Callable[[str], bool] = lambda _: True) -> Bundle | None:
         """Bring the champion into the bundle folder; None where it is there already, or there is no champion.
+
+        Args:
+            name: Name of the registered model.
+            root: Folder of the bundles.
+            may_point: Asked last whether the registry's word on the champion of this model holds: while an alias that
+                a release has changed here is not changed there yet, it does not.
 
         Raises:
             RegistryError: The registry does not answer.
             BundleError: What it gave is not what was registered; the bundle that serves stays.
         """
+        # In this order: whoever moves the pointer between the first line and the last is right, and this one is late.
+        before = installed(root, name)
         champion = self.champion(name)
-        if champion is None or installed(root, name) == (champion.version, champion.digest):
+        if champion is None or before == (champion.version, champion.digest):
             return None
-        if not champion.digest:
-            raise BundleError(
-                f"version {champion.version} of {name} has no tag {DIGEST_TAG}: it was not made by register"
-            )
+        bundle = self._bring(champion, root)
+        if not may_point(name) or not point_from(before, root, name, champion.version, champion.digest):
+            return None
+        return bundle
+
+    def _bring(self, version: Version, root: Path) -> Bundle:
+        name, number = version.name, version.version
+        if not version.digest:
+            raise BundleError(f"version {number} of {name} has no tag {DIGEST_TAG}: it was not made by register")
+        there = on_disk(root, name, number, version.digest)
+        if there is not None:
+            return there
         with tempfile.TemporaryDirectory() as folder:
             try:
-                uri = f"models:/{name}/{champion.version}"
+                uri = f"models:/{name}/{number}"
                 source = mlflow.artifacts.download_artifacts(uri, dst_path=folder, tracking_uri=self._uri)
             except (MlflowException, OSError) as error:
-                raise RegistryError(f"version {champion.version} of {name} cannot be downloaded: {error}") from error
-            return install(Path(source), root, name, champion.version, champion.digest)
+                raise RegistryError(f"version {number} of {name} cannot be downloaded: {error}") from error
+            return place(Path(source), root, name, number, version.digest)
+
+    def _aliases(self) -> dict[str, Mapping[str, str]]:
+        """Give the aliases of every registered model, by its name."""
+        found: dict[str, Mapping[str, str]] = {}
+        page: str | None = None
+        try:
+            while page != "":
+                models = self._client.search_registered_models(max_results=PAGE, page_token=page)
+                found |= {model.name: dict(model.aliases) for model in models}
+                page = models.token or ""
+        except MlflowException as error:
+            raise RegistryError(f"the registry does not answer: {error}") from error
+        return found
 
     @staticmethod
     def _version(found: "mlflow.entities.model_registry.ModelVersion") -> Version:

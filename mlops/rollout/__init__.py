@@ -1,1 +1,1 @@
-"""Decides what may be released; whoever acts on a decision stands elsewhere."""
+"""Releases: who gets which version, what is decided by which figures, and the state that says so."""

@@ -1,6 +1,6 @@
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mlops.cache import AnswerCache, Memory, Tier, derive
 from mlops.layers import InvalidSettings
 from mlops.metrics import Metrics
+from mlops.purges import PurgeFailed
 from mlops.redis import Breaker, Seal
 from mlops.settings import CacheSettings, load_settings
 
@@ -26,11 +27,17 @@ class Clock:
         return self.now
 
 
+def many(words: Sequence[bytes], kind: bytes) -> bytes:
+    return kind + b"%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+
+
 @dataclass
 class RespServer:
-    """A small Redis: GET and SET in its wire protocol (RESP3), values in a dictionary; ``mute`` never answers."""
+    """A small Redis: a few commands of its wire protocol (RESP3) on values, sets and lists; ``mute`` never answers."""
 
     values: dict[bytes, bytes] = field(default_factory=dict)
+    sets: dict[bytes, set[bytes]] = field(default_factory=dict)
+    lists: dict[bytes, list[bytes]] = field(default_factory=dict)
     mute: bool = False
     port: int = 0
 
@@ -54,6 +61,26 @@ class RespServer:
                 return b"+OK\r\n"
             case b"HELLO", _:
                 return b"%1\r\n$5\r\nproto\r\n:3\r\n"
+            case _:
+                return self.answer_of_sets(words)
+
+    def answer_of_sets(self, words: list[bytes]) -> bytes:
+        match words[0].upper(), words[1:]:
+            case b"SADD", [key, *names]:
+                self.sets.setdefault(key, set()).update(names)
+                return b":%d\r\n" % len(names)
+            case b"SMEMBERS", [key]:
+                return many(sorted(self.sets.get(key, set())), b"~")
+            case b"DEL", names:
+                gone = [self.values.pop(name, None) for name in names]
+                return b":%d\r\n" % (len(gone) - gone.count(None))
+            case b"RPUSH", [key, word]:
+                self.lists.setdefault(key, []).append(word)
+                return b":1\r\n"
+            case b"LRANGE", [key, *_]:
+                return many(self.lists.get(key, []), b"*")
+            case b"EXPIRE", _:
+                return b":1\r\n"
             case _:
                 return b"+OK\r\n"
 
@@ -184,14 +211,14 @@ async def test_keys_tell_answers_apart() -> None:
     cache = AnswerCache(cache_settings(secret=SECRET), Metrics())
     same = AnswerCache(cache_settings(secret=SECRET), Metrics())
     other = AnswerCache(cache_settings(secret=SECRET + "!"), Metrics())
-    key = await cache.key(b"photo", "model 1", "solid")
-    assert key == await same.key(b"photo", "model 1", "solid")
+    key = cache.key(await cache.digest(b"photo"), "model 1", "solid")
+    assert key == same.key(await same.digest(b"photo"), "model 1", "solid")
     different = [
-        await cache.key(b"photo!", "model 1", "solid"),
-        await cache.key(b"photo", "model 2", "solid"),
-        await cache.key(b"photo", "model 1s", "olid"),
-        await cache.key(b"photo", "model 1"),
-        await other.key(b"photo", "model 1", "solid"),
+        cache.key(await cache.digest(b"photo!"), "model 1", "solid"),
+        cache.key(await cache.digest(b"photo"), "model 2", "solid"),
+        cache.key(await cache.digest(b"photo"), "model 1s", "olid"),
+        cache.key(await cache.digest(b"photo"), "model 1"),
+        other.key(await other.digest(b"photo"), "model 1", "solid"),
     ]
     assert key not in different
 
@@ -200,11 +227,11 @@ async def test_keys_tell_answers_apart() -> None:
 async def test_without_redis_answers_are_kept_in_process() -> None:
     metrics = Metrics()
     cache = AnswerCache(cache_settings(entry_bytes=10), metrics)
-    key = await cache.key(b"photo")
+    key = cache.key(await cache.digest(b"photo"))
     assert await cache.get(key) is None
     cache.put(key, b"answer")
     assert await cache.get(key) == (b"answer", Tier.MEMORY)
-    large = await cache.key(b"large")
+    large = cache.key(await cache.digest(b"large"))
     cache.put(large, b"x" * 11)
     assert await cache.get(large) is None
     assert (counted(metrics, Tier.MEMORY, "hit"), counted(metrics, Tier.MEMORY, "miss")) == (1, 2)
@@ -217,7 +244,7 @@ async def test_replicas_share_answers_through_redis() -> None:
         metrics = Metrics()
         one = AnswerCache(redis_settings(server.port), Metrics())
         other = AnswerCache(redis_settings(server.port), metrics)
-        key = await one.key(b"photo")
+        key = one.key(await one.digest(b"photo"))
         assert await other.get(key) is None
         one.put(key, b"masked answer")
         await one.close()
@@ -235,7 +262,7 @@ async def test_what_others_write_into_redis_is_a_miss() -> None:
     async with resp_server() as server:
         metrics = Metrics()
         writer = AnswerCache(redis_settings(server.port), Metrics())
-        key, moved = await writer.key(b"photo"), await writer.key(b"other photo")
+        key, moved = writer.key(await writer.digest(b"photo")), writer.key(await writer.digest(b"other photo"))
         writer.put(key, b"answer")
         await writer.close()
         [(name, sealed)] = server.values.items()
@@ -253,8 +280,8 @@ async def test_a_dead_redis_is_a_miss_and_is_soon_left_alone() -> None:
     cache = AnswerCache(redis_settings(closed_port(), redis_timeout_seconds=0.05), metrics)
     await cache.open()
     for number in range(6):
-        assert await cache.get(await cache.key(b"%d" % number)) is None
-    key = await cache.key(b"photo")
+        assert await cache.get(cache.key(await cache.digest(b"%d" % number))) is None
+    key = cache.key(await cache.digest(b"photo"))
     cache.put(key, b"answer")
     assert await cache.get(key) == (b"answer", Tier.MEMORY)
     assert counted(metrics, Tier.REDIS, "error") == 2
@@ -269,7 +296,7 @@ async def test_a_redis_that_does_not_answer_costs_its_timeout_alone() -> None:
         server.mute = True
         cache = AnswerCache(redis_settings(server.port, redis_timeout_seconds=0.05), Metrics())
         started = asyncio.get_running_loop().time()
-        assert await cache.get(await cache.key(b"photo")) is None
+        assert await cache.get(cache.key(await cache.digest(b"photo"))) is None
         assert asyncio.get_running_loop().time() - started < 1
         await cache.close()
 
@@ -279,3 +306,56 @@ def test_a_wrong_url_is_told_without_showing_it() -> None:
     with pytest.raises(InvalidSettings, match="redis_url") as caught:
         AnswerCache(settings, Metrics())
     assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.anyio
+async def test_answers_are_purged_by_every_tag_they_have() -> None:
+    cache = AnswerCache(cache_settings(), Metrics())
+    for name, tags in {"a": ["v 1", "s x"], "b": ["v 1", "s y"], "c": ["v 2", "s x"]}.items():
+        cache.put(cache.key(name.encode()), name.encode(), tags)
+
+    async def left() -> str:
+        return "".join([name for name in "abc" if await cache.get(cache.key(name.encode()))])
+
+    assert await cache.get(cache.key(b"b"), ["s z"]) is not None
+    assert await cache.purge(["v 1", "s x"]) == 1
+    assert await left() == "bc"
+    assert await cache.purge(["s z"]) == 1, "who got an answer can have it purged as well as who got it first"
+    assert await left() == "c"
+    assert await cache.purge(["v 1"]) == 0
+    assert await cache.purge([]) == 1
+    assert await left() == ""
+    await cache.close()
+
+
+@pytest.mark.anyio
+async def test_a_purge_reaches_redis_and_all_replicas() -> None:
+    async with resp_server() as server:
+        one = AnswerCache(redis_settings(server.port), Metrics())
+        other = AnswerCache(redis_settings(server.port), Metrics())
+        await other.open()
+        keys = [one.key(name) for name in (b"a", b"b")]
+        for key, subject in zip(keys, ("x", "y"), strict=True):
+            one.put(key, b"answer", ["version 1", f"subject {subject}"])
+        await asyncio.gather(*one._writes)
+        assert [await other.get(key) for key in keys] == [(b"answer", Tier.REDIS)] * 2
+        assert await one.purge(["subject x"]) == 1
+        assert len(server.values) == 1
+        assert b"subject" not in b"".join([*server.sets, *server.lists[b"masker:purges:1"]]), "nobody is named there"
+        for _ in range(300):
+            if await other.get(keys[0]) is None:
+                break
+            await asyncio.sleep(0.01)
+        assert [await other.get(key) for key in keys] == [None, (b"answer", Tier.MEMORY)]
+        server.sets.clear()
+        assert await one.purge(["subject y"]) == 1
+        assert len(server.values) == 1, "Redis has forgotten whose it is"
+        assert await one.get(keys[1]) is None, "and yet it is not given any more"
+        server.mute = True
+        impatient = AnswerCache(redis_settings(server.port, redis_timeout_seconds=0.02), Metrics())
+        with pytest.raises(PurgeFailed):
+            await impatient.purge(["subject y"])
+        server.mute = False
+        await impatient.close()
+        await one.close()
+        await other.close()

@@ -17,7 +17,7 @@ def lines() -> Iterator[io.StringIO]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     stream = io.StringIO()
-    configure_logging(LoggingSettings(level="INFO", format="json"), stream)
+    configure_logging(LoggingSettings(level="INFO", format="json", access_lines=10), stream)
     yield stream
     logging.captureWarnings(False)
     root.handlers[:] = handlers
@@ -112,7 +112,7 @@ def test_below_the_level_nothing_is_written(lines: io.StringIO) -> None:
 
 
 def test_libraries_never_write_at_debug(lines: io.StringIO) -> None:
-    configure_logging(LoggingSettings(level="DEBUG", format="json"), lines)
+    configure_logging(LoggingSettings(level="DEBUG", format="json", access_lines=10), lines)
     logging.getLogger("python_multipart.multipart").debug("got byte 0x2d")
     assert lines.getvalue() == ""
     logging.getLogger("services.serving").debug("looked for a new champion")
@@ -120,7 +120,7 @@ def test_libraries_never_write_at_debug(lines: io.StringIO) -> None:
 
 
 def test_text_is_one_line_for_human_eyes(lines: io.StringIO) -> None:
-    configure_logging(LoggingSettings(level="INFO", format="text"), lines)
+    configure_logging(LoggingSettings(level="INFO", format="text", access_lines=10), lines)
     logging.getLogger("part").warning("hello\nworld", extra={"data": b"abc"})
     assert lines.getvalue().endswith("WARNING part: hello\\nworld data=<3 bytes>\n")
     assert lines.getvalue().count("\n") == 1

@@ -4,7 +4,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlops.registry.bundle import BundleError, current, install, installed, open_bundle, pointer_stamp, write_manifest
+from mlops.registry.bundle import (
+    BundleError,
+    current,
+    install,
+    installed,
+    on_disk,
+    open_bundle,
+    place,
+    point,
+    point_from,
+    pointer_stamp,
+    write_manifest,
+)
 
 NAME = "some-model"
 
@@ -124,3 +136,42 @@ def test_a_manifest_cannot_name_files_elsewhere(made: tuple[Path, str]) -> None:
     (made[0] / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(BundleError, match="plain file name"):
         open_bundle(made[0], "3")
+
+
+def test_a_version_is_put_beside_the_champion_and_pointed_at_later(made: tuple[Path, str], tmp_path: Path) -> None:
+    root = tmp_path / "bundles"
+    install(made[0], root, NAME, "3", made[1])
+    assert on_disk(root, NAME, "4", made[1]) is None
+    candidate = place(made[0], root, NAME, "4", made[1])
+    assert candidate.folder == root / NAME / "4"
+    assert installed(root, NAME) == ("3", made[1])
+    assert on_disk(root, NAME, "4", "f" * 64) is None
+    point(root, NAME, "4", made[1])
+    now = current(root, NAME)
+    assert now is not None
+    assert now.version == "4"
+
+
+def test_a_version_that_may_be_served_right_now_is_not_replaced_unless_it_is_damaged(
+    made: tuple[Path, str], tmp_path: Path
+) -> None:
+    root = tmp_path / "bundles"
+    folder = place(made[0], root, NAME, "3", made[1]).folder
+    before = folder.stat().st_ino
+    assert place(made[0], root, NAME, "3", made[1]).folder.stat().st_ino == before
+    (folder / "fp32.onnx").write_bytes(b"damaged")
+    mended = place(made[0], root, NAME, "3", made[1])
+    assert mended.graphs["fp32"].read_bytes() == b"graph of floats"
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_who_decided_on_an_older_pointer_comes_too_late(made: tuple[Path, str], tmp_path: Path, moved: bool) -> None:
+    root = tmp_path / "bundles"
+    for version in ("3", "4", "5"):
+        place(made[0], root, NAME, version, made[1])
+    assert point_from(None, root, NAME, "3", made[1])
+    before = installed(root, NAME)
+    if moved:
+        point(root, NAME, "4", made[1])
+    assert point_from(before, root, NAME, "5", made[1]) is not moved
+    assert installed(root, NAME) == ("4" if moved else "5", made[1])

@@ -1,5 +1,6 @@
 """The real MLflow on a database file: what is registered is what is pulled."""
 
+import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlops.registry.bundle import BundleError, current, write_manifest
-from mlops.registry.mlflow import DIGEST_TAG, Registry, RegistryError
+from mlops.registry.bundle import BundleError, current, installed, point, write_manifest
+from mlops.registry.mlflow import DIGEST_TAG, Registry, RegistryError, UnknownVersion
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -18,9 +19,9 @@ NAME = "some-model"
 
 
 @pytest.fixture
-def uri(tmp_path: Path) -> Iterator[str]:
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    yield uri
+def uri(empty_registry: Path, tmp_path: Path) -> Iterator[str]:
+    shutil.copyfile(empty_registry, tmp_path / "mlflow.db")
+    yield f"sqlite:///{tmp_path}/mlflow.db"
     mlflow.set_tracking_uri("sqlite:///:memory:")
 
 
@@ -93,3 +94,76 @@ def test_a_version_that_register_did_not_make_is_refused(uri: str, tmp_path: Pat
 def test_a_version_that_is_not_there_cannot_become_champion(uri: str) -> None:
     with pytest.raises(RegistryError):
         Registry(uri).promote(NAME, "7")
+
+
+@pytest.fixture
+def two(uri: str, tmp_path: Path) -> Registry:
+    """A registry with two versions, the first of which is champion and installed."""
+    registry = Registry(uri)
+    for content in (b"first", b"second"):
+        run, digest = logged(uri, tmp_path / content.decode(), content)
+        registry.register(NAME, run, "bundle", digest, {})
+    registry.promote(NAME, "1")
+    registry.pull(NAME, tmp_path / "bundles")
+    return registry
+
+
+def test_a_version_is_named_by_number_alias_or_as_the_newest(two: Registry) -> None:
+    two.set_alias(NAME, "challenger", "2")
+    for wanted, version in (("1", "1"), ("champion", "1"), ("challenger", "2"), ("newest", "2")):
+        assert two.resolve(NAME, wanted).version == version
+    two.set_alias(NAME, "challenger", None)
+    two.set_alias(NAME, "challenger", None)
+    for wanted in ("challenger", "3", "previous", "no such thing"):
+        with pytest.raises(UnknownVersion):
+            two.resolve(NAME, wanted)
+    for wanted in ("1", "champion", "newest"):
+        with pytest.raises(UnknownVersion):
+            two.resolve("nobody", wanted)
+    with pytest.raises(UnknownVersion):
+        two.set_alias(NAME, "champion", "3")
+
+
+def test_a_version_is_brought_beside_the_champion(two: Registry, tmp_path: Path) -> None:
+    root = tmp_path / "bundles"
+    bundle = two.bring(NAME, "2", root)
+    assert (bundle.version, bundle.graphs["fp32"].read_bytes()) == ("2", b"second")
+    before = installed(root, NAME)
+    assert before is not None
+    assert before[0] == "1"
+    with pytest.raises(UnknownVersion):
+        two.bring(NAME, "3", root)
+
+
+def test_a_champion_that_may_not_be_pointed_at_yet_is_left_for_later(two: Registry, tmp_path: Path) -> None:
+    root = tmp_path / "bundles"
+    two.promote(NAME, "2")
+    assert two.pull(NAME, root, lambda name: name != NAME) is None
+    assert (installed(root, NAME) or ("",))[0] == "1"
+    assert two.pull(NAME, root) is not None
+    assert (installed(root, NAME) or ("",))[0] == "2"
+
+
+def test_a_release_that_moves_the_pointer_while_the_champion_is_pulled_is_not_undone(
+    two: Registry, tmp_path: Path
+) -> None:
+    root = tmp_path / "bundles"
+    digest = two.resolve(NAME, "2").digest
+    two.bring(NAME, "2", root)
+    (root / NAME / "champion.json").unlink()
+
+    def moved_meanwhile(_: str) -> bool:
+        point(root, NAME, "2", digest)
+        return True
+
+    assert two.pull(NAME, root, moved_meanwhile) is None
+    assert installed(root, NAME) == ("2", digest)
+
+
+def test_models_with_a_champion_are_those_that_can_be_brought(two: Registry, uri: str, tmp_path: Path) -> None:
+    run, digest = logged(uri, tmp_path / "more", b"third")
+    two.register("without-champion", run, "bundle", digest, {})
+    two.register("no folder of that name", run, "bundle", digest, {})
+    two.set_alias("no folder of that name", "champion", "1")
+    assert two.champions() == [NAME]
+    assert two.names() == ["no folder of that name", NAME, "without-champion"]

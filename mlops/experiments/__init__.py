@@ -1,0 +1,1 @@
+"""Experiments: their plan, their health, their statistics and their answer in a sentence."""

@@ -1,0 +1,167 @@
+"""DuckDB, in a process of its own: ``python -m mlops.predictions.duck`` reads one request and writes one answer.
+
+Questions come from people and run over what others wrote. The process that runs one sees the lake and nothing else: no
+other file, no network, no extension, no setting that could be changed back; and should it die, nothing else does.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import msgspec
+
+from mlops.predictions.lake import TABLES, files, whole
+from mlops.predictions.question import Ask, Merge, Table, Write
+
+MEMORY: Final = "512MB"
+NICENESS: Final = 10
+FETCH_ROWS: Final = 1000
+_CONFIG: Final[Mapping[str, str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "memory_limit": MEMORY,
+    "threads": "1",
+    # Nothing is spilled to disk: what does not fit into memory is refused.
+    "temp_directory": "",
+}
+
+
+class QueryError(Exception):
+    """The question cannot be answered; the text says why."""
+
+
+def write(request: Write) -> None:
+    """Make a Parquet file.
+
+    Raises:
+        duckdb.Error: The lines are none of the table, or the disk does not take it.
+    """
+    types = {**TABLES[request.table], "time": "DOUBLE"}
+    columns = ", ".join(f"{name}: '{kind}'" for name, kind in types.items())
+    incoming = f"{request.place}.incoming"
+    with duckdb.connect(":memory:", config=dict(_CONFIG)) as connection:
+        connection.execute(
+            "COPY (SELECT * REPLACE (make_timestamp(CAST(time * 1000000 AS BIGINT)) AS time)"
+            f" FROM read_json({_text(request.lines)}, format = 'newline_delimited', columns = {{{columns}}}))"
+            f" TO {_text(incoming)} (FORMAT parquet, COMPRESSION zstd)"
+        )
+    Path(incoming).chmod(0o600)
+    Path(incoming).rename(request.place)
+
+
+def merge(request: Merge) -> str:
+    """Make one Parquet file of several; returns its name.
+
+    Raises:
+        duckdb.Error: One cannot be read, or the disk does not take it.
+    """
+    incoming = Path(request.folder) / "whole.incoming"
+    columns, places = ", ".join(TABLES[request.table]), ", ".join(map(_text, request.places))
+    with duckdb.connect(":memory:", config=dict(_CONFIG)) as connection:
+        copied = connection.execute(
+            f"COPY (SELECT {columns} FROM read_parquet([{places}], hive_partitioning = false) ORDER BY time)"
+            f" TO {_text(str(incoming))} (FORMAT parquet, COMPRESSION zstd)"
+        ).fetchone()
+    name = whole(Path(request.folder), copied[0] if copied else 0)
+    incoming.chmod(0o600)
+    incoming.rename(name)
+    return name.name
+
+
+def ask(request: Ask) -> Table:
+    """Answer a question.
+
+    Raises:
+        QueryError: It is no single SELECT, takes too long or too much memory, or makes no sense.
+    """
+    lake = Path(request.lake).resolve()
+    with duckdb.connect(":memory:", config=dict(_CONFIG)) as connection:
+        _shut(connection, lake)
+        try:
+            statements = connection.extract_statements(request.query)
+            if [each.type for each in statements] != [duckdb.StatementType.SELECT]:
+                raise QueryError("it must be one SELECT")
+            with _interrupted(connection, request.seconds):
+                return _answer(connection.execute(statements[0]), request.most_rows)
+        except duckdb.InterruptException as error:
+            raise QueryError(f"it took longer than {request.seconds:g} s") from error
+        except duckdb.Error as error:
+            raise QueryError(str(error).replace(f"{lake}/", "")) from error
+
+
+def _shut(connection: duckdb.DuckDBPyConnection, lake: Path) -> None:
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(f"SET allowed_directories = [{_text(f'{lake}/')}]")
+    connection.execute("SET enable_external_access = false")
+    for table, columns in TABLES.items():
+        places = ", ".join(_text(str(place)) for place in files(lake, table))
+        nothing = ", ".join(f"NULL::{kind} AS {name}" for name, kind in columns.items())
+        source = (
+            f"SELECT * FROM read_parquet([{places}], hive_partitioning = false)"
+            if places
+            else f"SELECT {nothing} WHERE false"
+        )
+        connection.execute(f"CREATE VIEW {table} AS {source}")
+    connection.execute("SET lock_configuration = true")
+
+
+def _answer(connection: duckdb.DuckDBPyConnection, most_rows: int) -> Table:
+    described = connection.description or []
+    columns, types = [str(each[0]) for each in described], [str(each[1]) for each in described]
+    zoned = [name for name, kind in zip(columns, types, strict=True) if "WITH TIME ZONE" in kind]
+    if zoned:
+        raise QueryError(f"{', '.join(zoned)}: give times as TIMESTAMP (UTC), such as now()::TIMESTAMP")
+    rows: list[list[Any]] = []
+    while len(rows) <= most_rows:
+        fetched = connection.fetchmany(min(FETCH_ROWS, most_rows + 1 - len(rows)))
+        if not fetched:
+            break
+        rows += [list(row) for row in fetched]
+    return Table(columns, types, rows[:most_rows], len(rows) > most_rows)
+
+
+@contextmanager
+def _interrupted(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
+    timer = threading.Timer(seconds, connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _done(request: Ask | Merge | Write) -> Table:
+    if isinstance(request, Ask):
+        return ask(request)
+    if isinstance(request, Merge):
+        return Table(columns=["name"], rows=[[merge(request)]])
+    write(request)
+    return Table()
+
+
+def main() -> int:
+    """Read a request from standard input, do it, and write the answer to standard output."""
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    request = msgspec.json.decode(sys.stdin.buffer.read(), type=Ask | Merge | Write)
+    try:
+        answer = _done(request)
+    except (QueryError, duckdb.Error, OSError) as error:
+        answer = Table(fault=str(error) or type(error).__name__)
+    sys.stdout.buffer.write(msgspec.json.encode(answer, enc_hook=str))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""What is kept of every prediction, and its name."""
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+OK: Final = "ok"
+CACHED: Final = "cached"
+REJECTED: Final = "rejected"
+REFUSED: Final = "refused"
+FAILED: Final = "failed"
+OUTCOMES: Final = (OK, CACHED, REJECTED, REFUSED, FAILED)
+FACES: Final = "faces"
+"""The count that is a column of its own, since releases are judged by it."""
+RANDOM_BYTES: Final = 9
+
+
+class Prediction(msgspec.Struct, frozen=True, gc=False):
+    """One answer to one request; a struct, since each request makes one, and dataclasses take several times as long.
+
+    Attributes:
+        identity: Its name (`new_identity`), which the answer has as ``X-Prediction-Id``.
+        time: When the request began, in seconds since the epoch.
+        endpoint: What was asked: ``faces``, ``voices``, or the name of a generic model.
+        model: Name of the registered model that answered.
+        version: Its version.
+        variant: ``champion``, ``challenger``, or an arm of an experiment.
+        release: Id of the release that ran; empty for none.
+        experiment: Id of the experiment that ran; empty for none.
+        subject: Whoever asked, as he was named; empty where nobody was. The recorder keeps a keyed hash of it alone.
+        outcome: ``ok``, ``cached`` (an answer made before), ``rejected`` (not valid), ``refused`` (overload, too late)
+            or ``failed`` (our fault).
+        status: HTTP status.
+        seconds: From request to answer.
+        stages: Seconds by stage.
+        counts: What was found, such as ``{"faces": 2}``.
+        cache: What the cache had to do with it, as in ``X-Cache``; empty where there is none.
+        shadow: Whether nobody got this answer.
+    """
+
+    identity: str
+    time: float
+    endpoint: str
+    model: str
+    version: str
+    variant: str
+    release: str
+    experiment: str
+    subject: str
+    outcome: str
+    status: int
+    seconds: float
+    stages: Mapping[str, float] = {}
+    counts: Mapping[str, float] = {}
+    cache: str = ""
+    shadow: bool = False
+
+
+def new_identity() -> str:
+    """Return a new name: a version 7 UUID (RFC 9562) as 32 hex digits, so that names made later sort later."""
+    noise = os.urandom(RANDOM_BYTES).hex()
+    return f"{time.time_ns() // 1_000_000:012x}7{noise[:3]}{'89ab'[int(noise[3], 16) & 3]}{noise[3:]}"
+
+
+def made_at(identity: str) -> float | None:
+    """Return when a name was made, in seconds since the epoch, to the millisecond; None where it does not say."""
+    try:
+        return int(identity[:12], 16) / 1000 if len(identity) == 32 and identity[12] == "7" else None
+    except ValueError:
+        return None

@@ -1,0 +1,192 @@
+"""Rows on disk, between a process that answers requests and the database.
+
+    <root>/<process>/lock            held by the process as long as it lives
+    <root>/<process>/<number>.rows   a segment: a row a line, as JSON
+
+A segment is whole once it is sealed. A process that was killed leaves its folder, and its lock falls open: whoever gets
+the lock brings its segments in. No segment is ever in two hands.
+"""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from mlops.predictions.row import Prediction
+
+SEGMENT_BYTES: Final = 1 << 20
+"""A segment that nobody takes grows to this."""
+LOCK: Final = "lock"
+ENDING: Final = ".rows"
+LINE: Final = msgspec.json.Decoder(Prediction)
+
+
+class SpoolFull(Exception):
+    """The spool holds as many bytes as it may."""
+
+
+class Spool:
+    """The segments of this process.
+
+    One thread appends and seals; another takes. What `append` has returned from outlives the process, though not a
+    power cut: nothing is synced.
+
+    Args:
+        root: Folder of all spools.
+        most_bytes: Bytes of all segments below the root that are not passed.
+    """
+
+    def __init__(self, root: Path, most_bytes: int) -> None:
+        self._root = root
+        self._most_bytes = most_bytes
+        self._folder = root / f"{os.getpid()}-{secrets.token_hex(8)}"
+        self._lock: int | None = None
+        self._segment: int | None = None
+        self._number = 0
+        self._segment_bytes = 0
+        self._lying_bytes = 0
+
+    def open(self) -> None:
+        """Make the folder, and lock it.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        # Locked under another name first: an unlocked folder is taken for a dead process's.
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=False)
+        incoming = self._folder / f".{LOCK}"
+        lock = os.open(incoming, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        incoming.rename(self._folder / LOCK)
+        self._lock = lock
+
+    def append(self, lines: bytes) -> None:
+        """Write rows to the segment that is open, or begin one.
+
+        Raises:
+            SpoolFull: There is no room.
+            OSError: The disk does not take it.
+        """
+        if self._segment is None:
+            self._lying_bytes = lying_bytes(self._root)
+        if self._lying_bytes + self._segment_bytes + len(lines) > self._most_bytes:
+            raise SpoolFull
+        if self._segment is None:
+            place = self._folder / f"{self._number:012d}{ENDING}.open"
+            self._segment = os.open(place, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        written = 0
+        try:
+            while written < len(lines):
+                written += os.write(self._segment, lines[written:])
+        except OSError:
+            # A line that is cut off would spoil the next.
+            os.ftruncate(self._segment, self._segment_bytes)
+            raise
+        self._segment_bytes += written
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the open segment is as large as segments get."""
+        return self._segment_bytes >= SEGMENT_BYTES
+
+    def seal(self) -> None:
+        """Close the open segment, if there is one, so that it can be taken."""
+        if self._segment is None:
+            return
+        os.close(self._segment)
+        name = f"{self._number:012d}{ENDING}"
+        (self._folder / f"{name}.open").rename(self._folder / name)
+        self._segment, self._segment_bytes = None, 0
+        self._number += 1
+
+    def sealed(self) -> list[Path]:
+        """Return the sealed segments of this process, oldest first."""
+        return sorted(self._folder.glob(f"*{ENDING}"))
+
+    def close(self) -> None:
+        """Give the folder up; one without segments is removed."""
+        self.seal()
+        if self._lock is not None:
+            if not self.sealed():
+                _remove(self._folder)
+            os.close(self._lock)
+            self._lock = None
+
+
+def read_segment(place: Path) -> tuple[list[Prediction], int]:
+    """Return the rows of a segment, and how many of its lines are damaged, such as one that a kill cut off.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    data = place.read_bytes()
+    try:
+        return LINE.decode_lines(data), 0
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _whole_lines(data.splitlines())
+
+
+def orphans(root: Path) -> Iterator[Sequence[Path]]:
+    """Give the segments of each process that has died, oldest first, while they are locked.
+
+    A folder whose segments are all gone when the next is asked for is removed.
+    """
+    for folder in sorted(root.glob("*/")):
+        with _locked(folder) as mine:
+            if mine:
+                yield sorted([*folder.glob(f"*{ENDING}"), *folder.glob(f"*{ENDING}.open")])
+                if not any(folder.glob(f"*{ENDING}*")):
+                    _remove(folder)
+
+
+def lying_bytes(root: Path) -> int:
+    """Return how many bytes of segments lie below a root."""
+    total = 0
+    for place in root.glob(f"*/*{ENDING}*"):
+        try:
+            total += place.stat().st_size
+        except FileNotFoundError:
+            # It was just brought in.
+            continue
+    return total
+
+
+def _whole_lines(lines: Sequence[bytes]) -> tuple[list[Prediction], int]:
+    rows, damaged = [], 0
+    for line in lines:
+        try:
+            rows.append(LINE.decode(line))
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            damaged += 1
+    return rows, damaged
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    try:
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        # It is being made, or was just removed.
+        yield False
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(lock)
+
+
+def _remove(folder: Path) -> None:
+    (folder / LOCK).unlink(missing_ok=True)
+    try:
+        folder.rmdir()
+    except OSError:
+        # Something else lies there: it is not ours to remove.
+        return

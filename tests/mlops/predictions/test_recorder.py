@@ -1,0 +1,223 @@
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from mlops.database import Database
+from mlops.metrics import Metrics
+from mlops.predictions.recorder import Recorder
+from mlops.predictions.settings import PredictionSettings
+from mlops.predictions.spool import lying_bytes
+from mlops.predictions.subject import pseudonym, subject_key
+from mlops.predictions.table import PREDICTIONS
+
+ROOT = Path(__file__).resolve().parents[3]
+CHILD = """
+import sys, threading, time
+from mlops.metrics import Metrics
+from mlops.predictions.recorder import Recorder
+from mlops.predictions.row import Prediction
+from mlops.predictions.settings import PredictionSettings
+settings = PredictionSettings.model_validate_json(sys.argv[1])
+recorder = Recorder(settings, Metrics())
+recorder.open()
+who = "faces", "m", "1", "champion", "", "", ""
+recorded = 0
+
+def tick():
+    while True:
+        time.sleep(settings.flush_seconds)
+        print(recorded, flush=True)
+
+threading.Thread(target=tick, daemon=True).start()
+while True:
+    for _ in range(20):
+        recorder.record(Prediction(f"{recorded:032d}", time.time(), *who, "ok", 200, 0.1))
+        recorded += 1
+    time.sleep(0.01)
+"""
+
+
+def count(database: Database) -> int:
+    with database.reading() as connection:
+        return int(connection.execute(sa.select(sa.func.count()).select_from(PREDICTIONS)).scalar_one())
+
+
+def until(said: Callable[[], bool], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not said():
+        assert time.monotonic() < end, "it did not come in time"
+        time.sleep(0.01)
+
+
+def lost(metrics: Metrics, reason: str) -> float:
+    return metrics.registry.get_sample_value("masker_predictions_lost_total", {"reason": reason}) or 0.0
+
+
+def test_rows_are_in_the_database_soon(recorder: Recorder, database: Database, metrics: Metrics, make) -> None:
+    recorder.open()
+    rows = [make(time=1000.0 + number) for number in range(350)]
+    for row in rows:
+        recorder.record(row)
+    until(lambda: count(database) == 350)
+    recorder.close()
+    with database.reading() as connection:
+        read = connection.execute(sa.select(PREDICTIONS).order_by(PREDICTIONS.c.time)).all()
+    assert [each.identity for each in read] == [row.identity for row in rows]
+    first = read[0]
+    assert (first.stages, first.counts, first.faces, first.shadow) == ({"detect": 0.01}, {"faces": 2}, 2.0, False)
+    assert metrics.registry.get_sample_value("masker_predictions_written_total") == 350
+
+
+def test_the_end_writes_what_waits(settings: PredictionSettings, metrics: Metrics, database: Database, make) -> None:
+    slow = settings.model_copy(update={"flush_seconds": 3600.0})
+    recorder = Recorder(slow, metrics)
+    recorder.open()
+    for _ in range(250):
+        recorder.record(make())
+    recorder.close()
+    assert count(database) == 250
+    assert [each.name for each in settings.spool_path.iterdir()] == ["subject.key"]
+
+
+def test_who_asked_is_written_nowhere(settings: PredictionSettings, metrics: Metrics, database: Database, make) -> None:
+    secret = b"the secret of the whole platform, of some length"
+    recorder = Recorder(settings.model_copy(update={"flush_seconds": 0.2}), metrics, secret)
+    recorder.open()
+    recorder.record(make(subject="ann@example.org"))
+    recorder.record(make(subject=""))
+    recorder.close()
+    with database.reading() as connection:
+        read = set(connection.execute(sa.select(PREDICTIONS.c.subject)).scalars())
+    assert read == {"", pseudonym("ann@example.org", subject_key(secret, settings.spool_path))}
+    written = b"".join(place.read_bytes() for place in settings.spool_path.parent.rglob("*") if place.is_file())
+    assert b"ann@example" not in written
+
+
+def test_a_full_queue_loses_counts_and_never_waits(recorder: Recorder, metrics: Metrics, make) -> None:
+    for _ in range(1007):
+        recorder.record(make())
+    assert lost(metrics, "queue") == 7
+
+
+def test_rows_after_the_end_are_counted_as_lost(recorder: Recorder, metrics: Metrics, make) -> None:
+    recorder.open()
+    recorder.close()
+    recorder.record(make())
+    assert lost(metrics, "closed") == 1
+
+
+def test_a_row_that_cannot_be_encoded_costs_no_other(recorder: Recorder, metrics: Metrics, database, make) -> None:
+    recorder.open()
+    recorder.record(make())
+    for odd in ({"stages": {"odd": object()}}, {"subject": 5}, {"version": "\ud800"}):
+        recorder.record(make(**odd))
+    recorder.record(make(subject="\ud800"))
+    recorder.close()
+    assert count(database) == 2
+    assert lost(metrics, "unencodable") == 3
+
+
+def test_a_row_that_the_table_refuses_costs_no_other(recorder: Recorder, metrics: Metrics, database, make) -> None:
+    recorder.open()
+    for number in range(7):
+        recorder.record(make(seconds=float("nan") if number == 3 else 0.1))
+    recorder.close()
+    assert count(database) == 6
+    assert lost(metrics, "damaged") + lost(metrics, "refused") == 1
+
+
+def test_a_database_that_is_away_gets_its_rows_later(
+    settings: PredictionSettings, metrics: Metrics, database: Database, make
+) -> None:
+    # A folder lies where the database is to be.
+    place = settings.spool_path.parent / "predictions.db"
+    place.mkdir()
+    recorder = Recorder(settings, metrics)
+    recorder.open()
+    for number in range(30):
+        recorder.record(make())
+        if number % 10 == 0:
+            time.sleep(0.05)
+    until(lambda: lying_bytes(settings.spool_path) > 0)
+    place.rmdir()
+    until(lambda: count(database) == 30)
+    until(lambda: lying_bytes(settings.spool_path) == 0)
+    recorder.close()
+
+
+def test_rows_wait_on_disk_over_a_restart(
+    settings: PredictionSettings, metrics: Metrics, database: Database, make
+) -> None:
+    place = settings.spool_path.parent / "predictions.db"
+    place.mkdir()
+    first = Recorder(settings, metrics)
+    first.open()
+    for _ in range(30):
+        first.record(make())
+    first.close()
+    place.rmdir()
+    second = Recorder(settings, metrics)
+    second.open()
+    until(lambda: count(database) == 30)
+    second.close()
+    assert [each.name for each in settings.spool_path.iterdir()] == ["subject.key"]
+
+
+def test_a_full_spool_loses_counts_and_goes_on(settings: PredictionSettings, metrics: Metrics, make) -> None:
+    place = settings.spool_path.parent / "predictions.db"
+    place.mkdir()
+    recorder = Recorder(settings.model_copy(update={"spool_bytes": 2000}), metrics)
+    recorder.open()
+    for _ in range(10):
+        recorder.record(make())
+        time.sleep(0.03)
+    recorder.close()
+    assert 1 <= lost(metrics, "spool") < 10
+    assert 0 < lying_bytes(settings.spool_path) <= 2000
+
+
+@pytest.mark.parametrize("database_is_away", [False, True])
+def test_a_killed_process_loses_no_more_than_the_last_moment(
+    settings: PredictionSettings, metrics: Metrics, database: Database, database_is_away: bool
+) -> None:
+    settings = settings.model_copy(update={"flush_seconds": 0.2, "queue_rows": 50_000})
+    place = settings.spool_path.parent / "predictions.db"
+    if database_is_away:
+        place.mkdir()
+    told: list[int] = []
+    shown = settings.model_dump_json().replace("**********", settings.url.get_secret_value())
+    with subprocess.Popen([sys.executable, "-c", CHILD, shown], stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
+        reader = threading.Thread(target=lambda: told.extend(map(int, child.stdout or ())))
+        reader.start()
+        until(lambda: len(told) >= 10, seconds=60)
+        child.send_signal(signal.SIGKILL)
+        reader.join()
+    if database_is_away:
+        place.rmdir()
+    after = Recorder(settings, metrics)
+    after.open()
+    until(lambda: lying_bytes(settings.spool_path) == 0)
+    after.close()
+    with database.reading() as connection:
+        kept = set(connection.execute(sa.select(PREDICTIONS.c.identity)).scalars())
+    # The child told every `flush_seconds` how many rows there were. It had as much time to write them since, and as
+    # long again in case its threads took turns at a bad moment.
+    assert told[-3] > 100
+    assert len(kept) >= told[-3]
+    assert sorted(int(each) for each in kept) == list(range(len(kept)))
+
+
+def test_recording_costs_little(recorder: Recorder, make) -> None:
+    row = make()
+    rounds = 900
+    began = time.thread_time()
+    for _ in range(rounds):
+        recorder.record(row)
+    assert (time.thread_time() - began) / rounds < 20e-6

@@ -1,0 +1,36 @@
+import time
+import uuid
+
+import msgspec
+import pytest
+
+from mlops.predictions.row import made_at, new_identity
+
+
+def test_names_are_version_7_uuids_and_sort_by_time() -> None:
+    first = new_identity()
+    time.sleep(0.002)
+    second = new_identity()
+    assert first < second
+    parsed = uuid.UUID(first)
+    assert (parsed.version, parsed.variant) == (7, uuid.RFC_4122)
+    assert made_at(first) == pytest.approx(time.time(), abs=5)
+
+
+def test_many_names_at_one_time_differ() -> None:
+    assert len({new_identity() for _ in range(20_000)}) == 20_000
+
+
+@pytest.mark.parametrize("name", ["", "x" * 32, uuid.uuid4().hex, "short"])
+def test_a_name_of_another_kind_says_no_time(name: str) -> None:
+    assert made_at(name) is None
+
+
+def test_a_row_does_not_change(make) -> None:
+    with pytest.raises(AttributeError):
+        make().status = 500
+
+
+def test_a_row_survives_encoding(make) -> None:
+    row = make(subject="ab", shadow=True)
+    assert msgspec.json.decode(msgspec.json.encode(row), type=type(row)) == row
