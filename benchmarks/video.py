@@ -9,7 +9,8 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, cast
@@ -27,6 +28,7 @@ from masking.evaluation.leak import leak, reference_tracks
 from masking.face.detectors import Detector
 from masking.face.loading import load_model
 from masking.face.region import regions
+from masking.face.search import search
 from masking.media.video import VideoLimits, open_video, probe_video
 from masking.media.video_codec import coding
 from masking.policy import VideoPolicy
@@ -79,10 +81,14 @@ def detector() -> Detector:
 
 def speed(clip: Path, folder: Path) -> None:
     """Frames per second and CPU of the limit, of ours and of the peer, in turn, best of the rounds."""
-    size = size_of(clip)
     compare(clip, folder)
-    if size[0] * size[1] < FULL_HD[0] * FULL_HD[1] and size[0] > size[1]:
+    if is_small(size_of(clip)):
         compare(remade(clip, folder / f"1080p_{clip.name}", FULL_HD), folder)
+
+
+def is_small(size: tuple[int, int]) -> bool:
+    """Whether a clip is measured at 1080p as well: it is smaller, and not upright."""
+    return size[0] * size[1] < FULL_HD[0] * FULL_HD[1] and size[0] > size[1]
 
 
 def compare(clip: Path, folder: Path) -> None:
@@ -135,32 +141,55 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def leaks(clip: Path, _: Path) -> None:
-    """Open face-frames of ours and of the peer against tracks of the published network on every frame."""
-    width, height = size_of(clip)
-    network = Published(BASE)
-    seen = [network(picture, min(REFERENCE_SCORES)) for picture in pictures(clip)]
-    ours = [
-        np.packbits(covered(faces, width, height), axis=1)
-        for _, faces, _ in detect_video(clip, VideoPolicy(), detector(), LIMITS)
-    ]
-    masks = {
-        "ours": [np.unpackbits(each, axis=1)[:, :width].astype(bool) for each in ours],
-        "deface": list(peer.covers(pictures(clip), width, height)),
+def leaks(clip: Path, folder: Path) -> None:
+    """Open face-frames of ours and of the peer, and of ours where the clip is made 1080p.
+
+    Two references look at every frame of the clip as it is: the published network, and our own thorough search.
+    """
+    size, found, network = size_of(clip), detector(), Published(BASE)
+    least = min(REFERENCE_SCORES)
+    references = {
+        "published network": [network(picture, least) for picture in pictures(clip)],
+        "thorough search": [search(picture, found, least, "thorough") for picture in pictures(clip)],
     }
-    print(f"{len(seen)} frames; against the published network on every frame")
-    for score in REFERENCE_SCORES:
-        tracks = reference_tracks([faces[faces.scores >= score] for faces in seen])
-        for name, covers in masks.items():
-            if len(covers) != len(seen):
-                raise SystemExit(f"{name} saw {len(covers)} frames, the reference {len(seen)}")
-            told = leak(tracks, covers)
-            print(
-                f"  from score {score}: {name:7} {told.open:5} of {told.face_frames} face-frames open"
-                f"   ({told.half_open} half open; {told.brief_open} of {told.brief_face_frames} in brief tracks)"
-                f"   {100 * float(np.mean([mask.mean() for mask in covers])):.1f} % of the pixels covered",
-                flush=True,
-            )
+    ways = {"ours": (size, ours(clip, size, found)), "deface": (size, packed(peer.covers(pictures(clip), *size)))}
+    if is_small(size):
+        large = remade(clip, folder / f"1080p_{clip.name}", FULL_HD)
+        ways["ours at 1080p"] = FULL_HD, ours(large, FULL_HD, found)
+    print(f"{size[0]}x{size[1]}, {len(references['published network'])} frames")
+    for name, (shown, masks) in ways.items():
+        share = float(np.mean([mask.mean() for mask in unpacked(masks, shown[0])]))
+        print(f"  {name:13} covers {100 * share:.1f} % of the pixels")
+    for reference, seen in references.items():
+        print(f"  against the {reference} on every frame")
+        for score in REFERENCE_SCORES:
+            for name, (shown, masks) in ways.items():
+                if len(masks) != len(seen):
+                    raise SystemExit(f"{name} saw {len(masks)} frames, the reference {len(seen)}")
+                by = np.tile(np.divide(shown, size), 2).astype(np.float32)
+                sure = [faces[faces.scores >= score] for faces in seen]
+                tracks = reference_tracks([replace(faces, boxes=faces.boxes * by) for faces in sure])
+                told = leak(tracks, unpacked(masks, shown[0]))
+                print(
+                    f"    from score {score}: {name:13} {told.open:5} of {told.face_frames} face-frames open"
+                    f"   ({told.half_open} half open; {told.brief_open} of {told.brief_face_frames} in brief tracks)",
+                    flush=True,
+                )
+
+
+def ours(clip: Path, size: tuple[int, int], found: Detector) -> list[NDArray[np.uint8]]:
+    """Give what the masks of each frame cover, packed."""
+    return packed(covered(faces, *size) for _, faces, _ in detect_video(clip, VideoPolicy(), found, LIMITS))
+
+
+def packed(masks: Iterable[NDArray[np.bool_]]) -> list[NDArray[np.uint8]]:
+    """Pack (h, w) masks into bits."""
+    return [np.packbits(mask, axis=1) for mask in masks]
+
+
+def unpacked(masks: Iterable[NDArray[np.uint8]], width: int) -> Iterator[NDArray[np.bool_]]:
+    """Yield masks that were packed, one after the other."""
+    return (np.unpackbits(mask, axis=1)[:, :width].astype(bool) for mask in masks)
 
 
 def covered(faces: Faces, width: int, height: int) -> NDArray[np.bool_]:

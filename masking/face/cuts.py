@@ -26,6 +26,11 @@ class Thumb:
     picture: NDArray[np.int16]
     tones: NDArray[np.float64]
 
+    def levels(self, *shares: float) -> tuple[float, ...]:
+        """Give the brightness below which these shares of the picture lie, between two parts in proportion."""
+        ordered = np.sort(self.picture, axis=None)
+        return tuple(np.interp(np.array(shares) * (ordered.size - 1), np.arange(ordered.size), ordered).tolist())
+
 
 @dataclass(frozen=True, slots=True)
 class Change:

@@ -74,9 +74,9 @@ NOTHING: Final = Sight(0.0, 0.0, 0.0, 0.0)
 
 def sight(luma: NDArray[np.uint8], small: Thumb) -> Sight:
     """Measure a frame: (h, w) uint8 brightness at the size at which flow is looked for, and its thumbnail."""
-    low, least, most, high = np.percentile(small.picture, (1, 10, 90, 99))
+    low, least, most, high = small.levels(0.01, 0.1, 0.9, 0.99)
     detail = cv2.absdiff(luma, cv2.blur(luma, (_DETAIL_PX, _DETAIL_PX)))
-    return Sight(float(high - low), float(high), float(most - least), float(cv2.mean(detail)[0]))
+    return Sight(high - low, high, most - least, float(cv2.mean(detail)[0]))
 
 
 class Eyes:

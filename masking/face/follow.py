@@ -6,7 +6,7 @@ misses is held. Looks come more often where things move, and on both sides of a 
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Generic, TypeVar
@@ -19,8 +19,9 @@ from masking.face.coverage import LEAST_INSIDE, How, Spot, between, grown, insid
 from masking.face.cuts import STILL, Change, Thumb, change, thumb
 from masking.face.doubt import DIM, WORSE, Eyes, Sight, sight
 from masking.face.flow import View, carry, view
-from masking.face.pace import LOST, hold_seconds, lost_without_reason, scale, stride
+from masking.face.pace import LOST, first_scales, hold_seconds, last_scales, lost_without_reason, scales, stride
 from masking.face.pace import FollowerSettings as FollowerSettings
+from masking.face.tiles import merge
 from masking.face.track import Track, match
 from masking.media.frame import Frame
 from masking.types import Faces
@@ -61,7 +62,7 @@ class _Entry(Generic[F]):
     thumb: Thumb
     change: Change
     sight: Sight
-    scale: float = 0.0
+    scales: set[float] = field(default_factory=set)
     followed: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     spots: dict[int, Spot] = field(default_factory=dict)
     doubts: dict[int, str] = field(default_factory=dict)
@@ -95,18 +96,19 @@ class Follower(Generic[F]):
             MaskingError: Whatever `detect` raises.
         """
         before, entry = self._newest, self._enter(frame)
+        longest = max(frame.width, frame.height)
         if before is not None and not entry.change.cut:
             self._carry(before, entry)
         elif before is not None:
-            self._look(before, 1.0)
+            self._look(before, last_scales(self._settings, longest))
             self._tracks = []
         self._held.append(entry)
         self._newest = entry
         wait = stride(self._settings, entry.change, self._tracks)
         if before is None or entry.change.cut:
-            self._look(entry, 1.0)
+            self._look(entry, first_scales(self._settings, longest))
         elif entry.change.jolt or entry.number - self._looked >= wait:
-            self._look(entry, scale(self._settings, self._looks, self._tracks, max(frame.width, frame.height)))
+            self._look(entry, scales(self._settings, self._looks, self._tracks, longest))
         for track in self._tracks:
             if lost_without_reason(self._settings, track, entry.frame):
                 entry.doubts[track.number] = LOST
@@ -121,7 +123,8 @@ class Follower(Generic[F]):
             MaskingError: Whatever `detect` raises.
         """
         if self._held:
-            self._look(self._held[-1], 1.0)
+            last = self._held[-1]
+            self._look(last, last_scales(self._settings, max(last.frame.width, last.frame.height)))
         return self._release(0)
 
     def _enter(self, frame: F) -> _Entry[F]:
@@ -159,12 +162,15 @@ class Follower(Generic[F]):
         how: How = "held" if track.misses else "tracked"
         entry.spots[track.number] = Spot(box, track.landmarks, track.score, how)
 
-    def _look(self, entry: _Entry[F], scale: float) -> None:
-        """Run the detector on the newest frame held, and take its word."""
-        if entry.scale >= scale or not self._held or entry is not self._held[-1]:
+    def _look(self, entry: _Entry[F], scales: Sequence[float]) -> None:
+        """Run the detector on the newest frame held, at the scales at which it was not seen yet; take its word."""
+        new = [scale for scale in scales if scale not in entry.scales]
+        if not new or not self._held or entry is not self._held[-1]:
             return
-        faces = self._detect(entry.frame, scale, self._settings.low * self._settings.threshold)
-        entry.scale = scale
+        least = self._settings.low * self._settings.threshold
+        faces = merge([self._detect(entry.frame, scale, least) for scale in new])
+        entry.scales.update(new)
+        closest = max(new)
         self._looked = entry.number
         self._looks += 1
         expected = np.array([track.box for track in self._tracks], np.float32).reshape(-1, 4)
@@ -172,13 +178,17 @@ class Follower(Generic[F]):
         for row, track in enumerate(self._tracks):
             if row in pairs:
                 self._sight(entry, track, faces[pairs[row] : pairs[row] + 1])
-            elif scale == 1.0 or track.side * scale >= self._settings.least_px:
+            elif track.seen < entry.number and self._shown(track, closest):
                 track.misses += 1
                 if track.number in entry.spots:
                     self._hold_on(entry, track)
         for column in sorted(set(range(len(faces))) - set(pairs.values())):
             self._begin(entry, faces[column : column + 1])
         self._assure(entry)
+
+    def _shown(self, track: Track, scale: float) -> bool:
+        """Whether a look at a scale ought to find a face."""
+        return scale == 1.0 or track.side * scale >= self._settings.least_px
 
     def _sight(self, entry: _Entry[F], track: Track, face: Faces) -> None:
         """Correct the frames since the last sighting by this one."""

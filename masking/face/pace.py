@@ -31,9 +31,11 @@ class FollowerSettings:
         calm_stride: The same while nothing moves and the flow is sure of all faces.
         busy_stride: The same while most of the picture moves, or a face is new or was just lost.
         fine_px: Longest side of the picture that a close look sees; larger ones are shrunk to it.
-        coarse: Scale of the quick looks, in that of the close ones.
+        coarse: Scale of the quick looks, in that of the close ones; from 0 to 1, neither included.
+        overview_px: Longest side of the least picture that quick looks see, beside a larger one where there is one.
         fine_every: Every so many looks are close, the others quick.
-        full_every: Every so many looks see the full picture; those at a cut and at both ends always do.
+        full_every: Every so many looks see the full picture. At both sides of a cut and at both ends a look is taken
+            at every scale, after a cut and at the beginning of the full picture too.
         least_px: No look is at a scale at which a face that is followed is smaller than this (shorter side), unless it
             sees the full picture.
         hold_seconds: How long a sure face is held that looks no longer find; an unsure one a third of it.
@@ -52,6 +54,7 @@ class FollowerSettings:
     busy_stride: int = 4
     fine_px: int = 1280
     coarse: float = 0.5
+    overview_px: int = 320
     fine_every: int = 2
     full_every: int = 4
     least_px: float = 12.0
@@ -66,6 +69,8 @@ class FollowerSettings:
             or min(self.stride, self.calm_stride, self.busy_stride, self.fine_every, self.full_every) < 1
         ):
             raise ValueError("look_ahead must be at least 0, and strides at least 1")
+        if not 0 < self.coarse < 1 or self.overview_px < 1:
+            raise ValueError("coarse must lie between 0 and 1, and overview_px be at least 1")
 
     @classmethod
     def live(cls, threshold: float = 0.2) -> Self:
@@ -83,14 +88,41 @@ def stride(settings: FollowerSettings, moved: Change, tracks: Sequence[Track]) -
     return settings.stride
 
 
-def scale(settings: FollowerSettings, looks: int, tracks: Sequence[Track], longest: int) -> float:
-    """Say at which scale to look after so many looks at a picture whose longer side is ``longest`` pixels."""
+def scales(settings: FollowerSettings, looks: int, tracks: Sequence[Track], longest: int) -> tuple[float, ...]:
+    """Say at which scales to look after so many looks at a picture whose longer side is ``longest`` pixels.
+
+    A quick look is always an overview as well: what is large, blurred or cut off by the edge is found in few pixels
+    alone, however many the picture has.
+    """
     fine = min(1.0, settings.fine_px / longest)
     if looks % settings.full_every == 0:
-        return 1.0
+        return (1.0,)
+    quick = looks % settings.fine_every != 0
     smallest = min((track.side for track in tracks if track.sure), default=float(longest))
-    steps = (fine,) if looks % settings.fine_every == 0 else (fine * settings.coarse, fine)
-    return next((step for step in steps if smallest * step >= settings.least_px), 1.0)
+    steps = (fine * settings.coarse, fine) if quick else (fine,)
+    closest = next((step for step in steps if smallest * step >= settings.least_px), 1.0)
+    overview = settings.overview_px / longest
+    return (closest, overview) if quick and overview < closest else (closest,)
+
+
+def first_scales(settings: FollowerSettings, longest: int) -> tuple[float, ...]:
+    """Say at which scales to look at the first frame of a scene: full, and in steps to the overview."""
+    return _steps(settings, 1.0, longest)
+
+
+def last_scales(settings: FollowerSettings, longest: int) -> tuple[float, ...]:
+    """Say at which scales to look at the last frame of a scene: as close as a close look, and in steps to the overview.
+
+    Faces that are too small for it are followed since the full picture was seen.
+    """
+    return _steps(settings, min(1.0, settings.fine_px / longest), longest)
+
+
+def _steps(settings: FollowerSettings, closest: float, longest: int) -> tuple[float, ...]:
+    overview, steps = settings.overview_px / longest, [closest]
+    while steps[-1] * settings.coarse > overview:
+        steps.append(steps[-1] * settings.coarse)
+    return (*steps, overview) if overview < closest else (closest,)
 
 
 def hold_seconds(settings: FollowerSettings, track: Track) -> float:

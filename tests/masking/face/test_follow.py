@@ -83,9 +83,17 @@ def follow(film: list[Shot], eye: Eye, chosen: FollowerSettings) -> list[Covered
     return done + follower.finish()
 
 
+def enlarged(film: list[Shot], by: int) -> list[Shot]:
+    return [
+        Shot(shot.index, np.kron(shot.luma, np.ones((by, by), np.uint8)), shot.truth * by, shot.width * by, HEIGHT * by)
+        for shot in film
+    ]
+
+
 def bare(covered: Covered[Shot]) -> float:
-    mask = np.zeros((HEIGHT, WIDTH), bool)
-    for region in regions(covered.faces, WIDTH, HEIGHT):
+    width, height = covered.frame.width, covered.frame.height
+    mask = np.zeros((height, width), bool)
+    for region in regions(covered.faces, width, height):
         mask[region.rows, region.columns] |= region.inside
     return float(1 - coverage(covered.frame.truth, mask).min(initial=1))
 
@@ -140,6 +148,29 @@ def test_few_frames_are_looked_at_and_both_ends_and_both_sides_of_a_cut_in_full(
     assert any(scale < 1 for _, scale in eye.looks)
 
 
+@pytest.mark.parametrize("by", [1, 3, 10])
+def test_a_face_that_is_found_in_few_pixels_alone_is_found_in_pictures_of_every_size(by) -> None:
+    class Afar(Eye):
+        def __call__(self, frame: Shot, scale: float, threshold: float) -> Faces:
+            found = super().__call__(frame, scale, threshold)
+            return found if scale * frame.width <= 320 else found[:0]
+
+    film = enlarged(list(shots([(1, 7, 0.5, 0.5), (2, 7, 0.5, 0.5)])), by)
+    assert max(bare(covered) for covered in follow(film, Afar([False]), ALL)) < 0.1
+
+
+def test_a_face_that_one_of_two_looks_at_a_frame_finds_is_not_missed_there() -> None:
+    class Coarse(Eye):
+        def __call__(self, frame: Shot, scale: float, threshold: float) -> Faces:
+            found = super().__call__(frame, scale, threshold)
+            return found if frame.index == 0 or scale == 0.5 else found[:0]
+
+    film, eye = enlarged(list(shots([(1, 5, 0.5, 0.5)])), 2), Coarse([False])
+    *_, last = follow(film, eye, ALL)
+    assert {(4, 0.5), (4, 1.0)} <= set(eye.looks)
+    assert last.how == ("detected", "detected")
+
+
 def test_numbers_stay_with_the_faces_through_a_scene_and_end_at_the_cut() -> None:
     film = list(shots([(1, 20, 1, 1), (2, 20, 1, 1)]))
     done = follow(film, Eye([False, False, True]), ALL)
@@ -192,7 +223,10 @@ def test_what_the_detector_raises_is_raised() -> None:
         Follower[Shot](broken).feed(next(shots([(1, 1, 0, 0)])))
 
 
-@pytest.mark.parametrize("wrong", [{"look_ahead": -1}, {"stride": 0}, {"fine_every": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"look_ahead": -1}, {"stride": 0}, {"fine_every": 0}, {"coarse": 0.0}, {"coarse": 1.0}, {"overview_px": 0}],
+)
 def test_settings_that_make_no_sense_are_refused(wrong) -> None:
-    with pytest.raises(ValueError, match="at least"):
+    with pytest.raises(ValueError, match="must"):
         FollowerSettings(**wrong)

@@ -4,6 +4,7 @@ import pytest
 from masking.face.coverage import between, grown, inside
 from masking.face.cuts import change, thumb
 from masking.face.flow import FLOW_PX, LONGEST_PX, carry, view
+from masking.face.pace import FollowerSettings, first_scales, last_scales, scales
 from masking.face.track import match
 
 
@@ -61,6 +62,34 @@ def test_flow_of_no_box_is_empty() -> None:
 )
 def test_a_cut_is_another_picture_and_no_movement(after: np.ndarray, usual: float, cut: bool) -> None:
     assert change(thumb(noise(1)), thumb(after), usual).cut is cut
+
+
+def test_levels_are_the_percentiles_of_the_thumbnail() -> None:
+    seen = thumb(np.random.default_rng(3).integers(0, 200, (360, 640)).astype(np.uint8))
+    assert seen.levels(0.01, 0.1, 0.9, 1.0) == pytest.approx(np.percentile(seen.picture, (1, 10, 90, 100)))
+
+
+@pytest.mark.parametrize(
+    ("longest", "first", "last", "quick", "close"),
+    [
+        (200, [200], [200], [100], [200]),
+        (640, [640, 320], [640, 320], [320], [640]),
+        (1920, [1920, 960, 480, 320], [1280, 640, 320], [640, 320], [1280]),
+        (3840, [3840, 1920, 960, 480, 320], [1280, 640, 320], [640, 320], [1280]),
+    ],
+)
+def test_pictures_of_every_size_are_seen_in_as_few_pixels(
+    longest: int, first: list[int], last: list[int], quick: list[int], close: list[int]
+) -> None:
+    chosen = FollowerSettings()
+    taken = (
+        first_scales(chosen, longest),
+        last_scales(chosen, longest),
+        scales(chosen, 1, [], longest),
+        scales(chosen, 2, [], longest),
+        scales(chosen, chosen.full_every, [], longest),
+    )
+    assert [[round(scale * longest) for scale in each] for each in taken] == [first, last, quick, close, [longest]]
 
 
 def test_calm_and_busy() -> None:
