@@ -23,7 +23,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PATH := $(BIN):$(PATH)
 export COMMIT := $(shell git describe --always --abbrev=40 --match= --dirty 2>/dev/null)
 
-.PHONY: help setup run repro train-voice serve champion metrics test cover lint types walls check format \
+.PHONY: help setup run repro train-voice serve champion demo-model metrics test cover lint types walls check format \
 	dashboards pictures settings bench up down stack-train stack-champion test-stack clean mlflow
 
 help: ## List the targets
@@ -83,6 +83,9 @@ $(TRAIN)/.ready: requirements/train.txt | .venv/.ready
 	@$(UV) venv --quiet --seed --python "$(PYTHON)" $(TRAIN)
 	@$(TRAIN)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
+
+demo-model: setup ## Train and register a small tabular model named `demo`, which /predict then uses
+	@$(BIN)/python -m pipelines.demo_model && $(BIN)/python -m services.worker --once
 
 metrics: setup ## Show the figures of the last evaluation
 	@exec $(BIN)/python -m pipelines.figures

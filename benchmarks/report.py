@@ -26,6 +26,7 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "video": ("benchmarks.video",),
     "live": ("benchmarks.live",),
     "voice": ("benchmarks.voice", "--copies", "1", "--only", "strong,one-voice,disguise"),
+    "serving": ("benchmarks.serving",),
     "evaluation": ("pipelines.figures",),
 }
 """The module that each result comes from, with its arguments."""

@@ -7,11 +7,16 @@ from typing import Annotated
 
 import typer
 
+from cli.approvals import approvals, audit
+from cli.experiments import experiment
 from cli.outcome import Exit
+from cli.predictions import predictions
+from cli.releases import release
+from cli.sql import sql
 
 app = typer.Typer(
     name="masker",
-    help="Masks faces and voices, on this machine alone.",
+    help="Masks faces and voices, on this machine alone; talks to the platform that serves them.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -214,3 +219,11 @@ def cam(
     from cli.cam import Live, stream
 
     raise typer.Exit(stream(Live(device, source, server, output, style, threshold, frames)))
+
+
+app.add_typer(release, name="release")
+app.add_typer(approvals, name="approvals")
+app.add_typer(experiment, name="experiment")
+app.command()(audit)
+app.command()(predictions)
+app.command()(sql)

@@ -26,11 +26,12 @@ from masking.types import Faces
 
 @dataclass(frozen=True, slots=True)
 class Masked:
-    """A masked picture: its bytes, their media type and the report."""
+    """A masked picture: its bytes, their media type, the report, and the faces under the masks, which it leaves out."""
 
     data: bytes
     media_type: str
     report: MaskReport
+    faces: Faces
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def mask_image(
         input_sha256=hashlib.sha256(data).hexdigest(),
         output_sha256=hashlib.sha256(encoded).hexdigest(),
     )
-    return Masked(encoded, media_type, report)
+    return Masked(encoded, media_type, report, faces)
 
 
 def detect_image(

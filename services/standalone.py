@@ -3,9 +3,10 @@
     python -m services.standalone --repro
 
 `dvc repro` runs as a child in a process group of its own, so that a signal ends all of it. The registry is a database
-file: as long as it does not change nobody opens it, and when it does a short-lived child brings the new champion, so
-that MLflow, which is seconds of import and 200 MB, stays out of the process that serves. Jobs, such as videos to mask,
-are done by another child, at low priority, that is kept running as long as this process is.
+file: as long as it does not change, and no release wants anything of it, nobody opens it, and when one does a
+short-lived child brings what is wanted, so that MLflow, which is seconds of import and 200 MB, stays out of the process
+that serves. Jobs, such as videos to mask, are done by another child, at low priority, that is kept running as long as
+this process is.
 """
 
 import argparse
@@ -15,28 +16,38 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import types
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from fastapi import APIRouter
 
+from mlops.database import Database, DatabaseAway
 from mlops.layers import InvalidSettings
 from mlops.logging import configure_logging
 from mlops.metrics import Metrics
-from mlops.settings import RegistrySettings, Settings, load_settings
+from mlops.registry.bundle import MANIFEST
+from mlops.registry.refusal import refusal
+from mlops.rollout.store import ReleaseStore
+from mlops.rollout.table import TABLES
+from mlops.settings import Settings, load_settings
 from mlops.telemetry import switch_off
 from services.asgi.app import Part, create_app
 from services.asgi.health import Readiness
 from services.asgi.server import run
 from services.control.app import control_part
+from services.control.lookup import File
 from services.serving.app import TITLE, serving_part
 from services.worker.child import jobs_part
+from services.worker.duties import duties
+from services.worker.rounds import rounds_part
 
 END_SECONDS: Final = 5.0
 """How long a child gets between being asked to end and being killed; the whole must be gone within 10 s."""
+LONGEST_PAUSE_SECONDS: Final = 60.0
 
 
 def repro() -> int:
@@ -90,17 +101,67 @@ def database_stamp(tracking_uri: str) -> str | None:
     return f"{status.st_mtime_ns}-{status.st_size}"
 
 
-def follower_part(settings: RegistrySettings) -> Part:
-    """Return the part that watches the registry's database file and has its champion brought when it changes."""
-    seen = settings.bundles_path / settings.model / "registry-seen"
+def needs(store: ReleaseStore, root: Path) -> tuple[str, ...]:
+    """Give what releases and experiments want of the registry: aliases that wait, and versions that lie nowhere yet."""
+    try:
+        aliases = [operation.token for operation in store.aliases_pending()]
+        versions = [
+            f"{model}/{version}"
+            for model, version in store.wanted()
+            if not (root / model / version / MANIFEST).exists() and refusal(root, model, version) is None
+        ]
+    except DatabaseAway:
+        return ()
+    return (*aliases, *versions)
+
+
+class Patience:
+    """Says when work that failed may be tried again: the pauses double while it is the same; other work may at once.
+
+    Args:
+        pause_seconds: The first pause.
+        clock: Seconds of a clock that never goes back.
+    """
+
+    def __init__(self, pause_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._first = pause_seconds
+        self._pause = pause_seconds
+        self._clock = clock
+        self._failed: Hashable = None
+        self._due = 0.0
+
+    def allows(self, work: Hashable) -> bool:
+        """Say whether this work may be tried now."""
+        return work != self._failed or self._clock() >= self._due
+
+    def note(self, work: Hashable, well: bool) -> None:
+        """Take in how a try went."""
+        self._pause = min(LONGEST_PAUSE_SECONDS, 2 * self._pause) if work == self._failed else self._first
+        self._failed = None if well else work
+        self._due = self._clock() + self._pause
+
+
+def follower_part(settings: Settings) -> Part:
+    """Return the part that watches the registry's database file, and what is wanted of it, and has it seen to."""
+    registry = settings.registry
+    seen = registry.bundles_path / registry.model / "registry-seen"
+    database = Database(settings.database, TABLES)
+    store = ReleaseStore(database)
 
     async def follow() -> None:
+        patience = Patience(registry.poll_seconds)
         while True:
-            stamp = database_stamp(settings.tracking_uri)
-            if stamp is not None and stamp != _read(seen) and await _pull() == 0:
-                seen.parent.mkdir(parents=True, exist_ok=True)
-                seen.write_text(stamp, encoding="utf-8")
-            await asyncio.sleep(settings.poll_seconds)
+            stamp = database_stamp(registry.tracking_uri)
+            if stamp is not None:
+                wanted = await asyncio.to_thread(needs, store, registry.bundles_path)
+                work = (stamp, *wanted)
+                if (wanted or stamp != _read(seen)) and patience.allows(work):
+                    code = await _pull()
+                    patience.note(work, code == 0)
+                    if code == 0:
+                        seen.parent.mkdir(parents=True, exist_ok=True)
+                        seen.write_text(stamp, encoding="utf-8")
+            await asyncio.sleep(registry.poll_seconds)
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -111,6 +172,7 @@ def follower_part(settings: RegistrySettings) -> Part:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+            database.close()
 
     return Part(APIRouter(), lifespan, lambda: Readiness(ready=True))
 
@@ -143,8 +205,13 @@ def parts(settings: Settings, metrics: Metrics) -> list[Part]:
         raise InvalidSettings(
             "registry.tracking_uri: in one process it is sqlite:///…; with a server run services.worker"
         )
-    follower, jobs = follower_part(settings.registry), jobs_part(settings, metrics)
-    return [serving_part(settings, metrics), control_part(settings), follower, jobs]
+    return [
+        serving_part(settings, metrics),
+        control_part(settings, File(settings.registry.tracking_uri)),
+        follower_part(settings),
+        rounds_part(duties(settings, metrics), metrics),
+        jobs_part(settings, metrics),
+    ]
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -99,9 +99,19 @@ def logged_digest(trained: Path) -> str:
     return open_bundle(trained, "1").digest
 
 
+@pytest.fixture(scope="session")
+def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a registry with nothing in it: to make its tables takes seconds, to copy them none."""
+    file = tmp_path_factory.mktemp("registry") / "mlflow.db"
+    mlflow.set_tracking_uri(f"sqlite:///{file}")
+    mlflow.search_registered_models()
+    return file
+
+
 @pytest.fixture
-def logged_run(trained: Path, tmp_path: Path) -> str:
+def logged_run(empty_registry: Path, trained: Path, tmp_path: Path) -> str:
     """A run in `mlflow.db` of the test's folder that has logged the trained bundle."""
+    shutil.copyfile(empty_registry, tmp_path / "mlflow.db")
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     mlflow.create_experiment("made", (tmp_path / "artifacts").as_uri())
     mlflow.set_experiment("made")

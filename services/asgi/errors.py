@@ -6,6 +6,9 @@
     ├── UnknownParameter    a query parameter that does not exist, or twice
     ├── StrangeHost         addressed to a name that is not ours
     ├── ForeignOrigin       sent by another site's page in somebody's browser
+    ├── UnknownVariant      no variant of that name answers
+    ├── NoOverride          who asks may not pick a variant
+    ├── UnknownEndpoint     no endpoint, or no version of it, of that name
     ├── StorageFull         the disk has no room for the upload
     ├── UnknownJob          no job of that name
     ├── NoResult            the job failed or was cancelled
@@ -14,6 +17,8 @@
         ├── NotReady        no tested model yet
         ├── NotDone         the job waits or runs
         ├── JobsAway        the table of jobs does not answer
+        ├── CacheAway       the shared cache does not answer
+        ├── TooManyRequests one client sends more than it may
         └── Busy            others would have to wait too long
 
 No text quotes what was sent.
@@ -42,6 +47,18 @@ class StrangeHost(RequestError):
 
 class ForeignOrigin(RequestError):
     """The request was sent by another site's page in somebody's browser."""
+
+
+class UnknownVariant(RequestError):
+    """No variant of the name that is asked for answers here now."""
+
+
+class NoOverride(RequestError):
+    """Who asks may not pick a variant."""
+
+
+class UnknownEndpoint(RequestError):
+    """There is no endpoint, or no version of it that answers, of that name."""
 
 
 class StorageFull(RequestError):
@@ -84,5 +101,13 @@ class NotDone(Unavailable):
     """The job that is asked for its result waits or runs."""
 
 
+class CacheAway(Unavailable):
+    """The cache that replicas share does not answer, so what lies there cannot be purged."""
+
+
 class JobsAway(Unavailable):
     """The table of jobs does not answer."""
+
+
+class TooManyRequests(Unavailable):
+    """One client sends more than it may."""

@@ -23,12 +23,15 @@ from masking.errors import (
     UnsupportedMedia,
     Withheld,
 )
+from mlops.generic.tensors import BadInput
 from mlops.logging import request_id
 from services.asgi.errors import (
     BrokenBody,
     Busy,
+    CacheAway,
     ForeignOrigin,
     JobsAway,
+    NoOverride,
     NoResult,
     NotDone,
     NotReady,
@@ -36,11 +39,16 @@ from services.asgi.errors import (
     SlowBody,
     StorageFull,
     StrangeHost,
+    TooManyRequests,
+    UnknownEndpoint,
     UnknownJob,
     UnknownParameter,
+    UnknownVariant,
 )
 
 MEDIA_TYPE: Final = "application/problem+json"
+NAMED: Final = "masker.named"
+"""Where a route leaves the headers that an answer has even if it is a problem."""
 URN: Final = "urn:identity-masking-stack:problem:"
 
 
@@ -68,6 +76,8 @@ TABLE: Final[Mapping[type[Exception], Row]] = {
     BrokenBody: Row(400, "broken-body", "The body cannot be read", ends_connection=True),
     StrangeHost: Row(400, "strange-host", "The Host header names no host of this server"),
     ForeignOrigin: Row(403, "foreign-origin", "Requests from other sites' pages are refused"),
+    NoOverride: Row(403, "no-override", "Only clients of certain networks may pick a variant"),
+    UnknownEndpoint: Row(404, "unknown-endpoint", "There is no such endpoint or version"),
     UnknownJob: Row(404, "unknown-job", "There is no such job"),
     SlowBody: Row(408, "slow-body", "The body did not arrive in time", ends_connection=True),
     NotDone: Row(409, "job-not-done", "The job is not done yet"),
@@ -80,12 +90,16 @@ TABLE: Final[Mapping[type[Exception], Row]] = {
     PolicyError: Row(422, "bad-policy", "The masking policy is not valid"),
     Withheld: Row(422, "withheld", "The media are withheld, since a face may be open in them"),
     UnknownParameter: Row(422, "unknown-parameter", "A query parameter does not exist or is given twice"),
+    UnknownVariant: Row(422, "unknown-variant", "No variant of that name answers here"),
+    BadInput: Row(422, "bad-input", "The input is not what the model takes"),
     RequestValidationError: Row(422, "invalid-parameter", "A parameter is not valid", tells=False),
+    TooManyRequests: Row(429, "too-many-requests", "The client sends more than it may"),
     ClientDisconnect: Row(499, "client-gone", "The client closed the connection", tells=False),
     ModelError: Row(500, "model-failed", "The model failed", tells=False),
     Exception: Row(500, "internal", "Something went wrong here", tells=False),
     NotReady: Row(503, "not-ready", "No tested model is loaded yet"),
     Busy: Row(503, "busy", "Too much work is waiting"),
+    CacheAway: Row(503, "cache-away", "The shared cache does not answer"),
     JobsAway: Row(503, "jobs-away", "The table of jobs does not answer"),
     DeadlineExceeded: Row(504, "deadline-exceeded", "The work took longer than is allowed", tells=False),
     StorageFull: Row(507, "storage-full", "There is no room for the upload", ends_connection=True),
@@ -140,8 +154,10 @@ def told(error: Exception) -> dict[str, str | None]:
 
 
 async def answer_with_problem(request: Request, error: Exception) -> JSONResponse:
-    """Answer an error that a route raised, as Starlette calls it."""
-    return problem(error)
+    """Answer an error that a route raised, as Starlette calls it, with the headers that it left in the scope."""
+    answer = problem(error)
+    answer.headers.update(request.scope.get(NAMED, {}))
+    return answer
 
 
 def responses(*errors: type[Exception]) -> dict[int | str, dict[str, Any]]:

@@ -18,7 +18,7 @@ def server_config(app: FastAPI, settings: ServerSettings) -> uvicorn.Config:
         app,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=app.state.http,
         ws="websockets-sansio",
         ws_max_size=WS_BYTES,
         lifespan="on",

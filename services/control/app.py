@@ -2,37 +2,67 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import cache
-from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
+from mlops.audit import AuditLog
+from mlops.database import Database
 from mlops.metrics import Metrics
+from mlops.predictions.grants import GrantStore
+from mlops.predictions.recorder import database_of
+from mlops.predictions.store import PredictionStore
+from mlops.rollout.store import ReleaseStore
+from mlops.rollout.table import TABLES
 from mlops.settings import Settings
 from services.asgi.app import Part, create_app
 from services.asgi.health import Readiness
+from services.control.approvals import approvals_router
+from services.control.audit import audit_router
+from services.control.captures import captures_router
+from services.control.experiment_planning import experiment_planner
+from services.control.experiments import experiments_router
+from services.control.lookup import Lookup, lookup_of
 from services.control.models import models_router
+from services.control.planning import Planner
+from services.control.predictions import predictions_router
+from services.control.releases import releases_router
+from services.control.sql import sql_router
 
-if TYPE_CHECKING:
-    from mlops.registry.mlflow import Registry
 
+def control_part(settings: Settings, lookup: Lookup) -> Part:
+    """Return the platform API as a part. Database and registry are opened by the first request that needs them.
 
-def control_part(settings: Settings) -> Part:
-    """Return the platform API as a part. The registry is opened by the first request that needs it."""
-
-    @cache
-    def registry() -> "Registry":
-        from mlops.registry.mlflow import Registry
-
-        return Registry(settings.registry.tracking_uri)
+    Args:
+        settings: The whole tree.
+        lookup: How the registry is asked.
+    """
+    database = Database(settings.database, TABLES)
+    predictions = database_of(settings.predictions)
+    store = ReleaseStore(database)
+    routers = [
+        models_router(lookup),
+        releases_router(store, Planner(settings, store, lookup)),
+        approvals_router(store),
+        audit_router(AuditLog(database)),
+        predictions_router(PredictionStore(predictions)),
+        captures_router(settings.capture, GrantStore(database)),
+        sql_router(settings),
+        experiments_router(settings, experiment_planner(settings, database, predictions, lookup)),
+    ]
+    together = APIRouter()
+    for router in routers:
+        together.include_router(router)
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         yield
+        database.close()
+        predictions.close()
 
-    return Part(models_router(registry), lifespan, lambda: Readiness(ready=True))
+    return Part(together, lifespan, lambda: Readiness(ready=True))
 
 
 def control_app(settings: Settings, metrics: Metrics) -> FastAPI:
     """Return the app of the platform API alone."""
-    return create_app(settings, metrics, [control_part(settings)], "Identity Masking Stack: control")
+    part = control_part(settings, lookup_of(settings.registry.tracking_uri))
+    return create_app(settings, metrics, [part], "Identity Masking Stack: control")

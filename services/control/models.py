@@ -1,21 +1,16 @@
 """``GET /v1/models``: what the registry holds, and which version is champion."""
 
-import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated
 
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from mlops.registry.version import NAME_PATTERN, Version
 from services.asgi.errors import StrangeHost
-from services.asgi.problems import responses
-
-if TYPE_CHECKING:
-    from mlops.registry.mlflow import Registry, Version
-
-Answer = TypeVar("Answer")
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+from services.asgi.problems import described, responses
+from services.control.lookup import Lookup
+from services.control.stores import AWAY, asked
 
 
 class ModelVersion(BaseModel):
@@ -42,24 +37,19 @@ class ModelVersions(BaseModel):
     versions: list[ModelVersion]
 
 
-def models_router(registry: "Callable[[], Registry]") -> APIRouter:
-    """Return the routes.
+def models_router(lookup: Lookup) -> APIRouter:
+    """Return the routes over the registry."""
+    router = APIRouter(tags=["models"], prefix="/v1/models", responses={**responses(StrangeHost), **AWAY})
 
-    Args:
-        registry: Gives the registry; called in a thread, since opening it imports MLflow, which takes seconds.
-    """
-    router = APIRouter(tags=["models"], prefix="/v1/models", responses=responses(StrangeHost))
-    unavailable: dict[int | str, dict[str, Any]] = {503: {"description": "The registry does not answer."}}
-
-    @router.get("", responses=unavailable)
+    @router.get("")
     async def names() -> Models:
         """List the registered models."""
-        return Models(models=await asyncio.to_thread(lambda: _asked(lambda: registry().names())))
+        return Models(models=await asked(lookup.names))
 
-    @router.get("/{name}", responses=unavailable | {404: {"description": "No model has this name."}})
-    async def versions(name: Annotated[str, Path(pattern=NAME)]) -> ModelVersions:
+    @router.get("/{name}", responses={404: described("No model has this name.")})
+    async def versions(name: Annotated[str, Path(pattern=NAME_PATTERN)]) -> ModelVersions:
         """List the versions of one model, newest first."""
-        found = await asyncio.to_thread(lambda: _asked(lambda: registry().versions(name)))
+        found = await asked(lambda: lookup.versions(name))
         if not found:
             raise HTTPException(404, "no model has this name")
         return ModelVersions(name=name, versions=[_told(version) for version in found])
@@ -67,7 +57,7 @@ def models_router(registry: "Callable[[], Registry]") -> APIRouter:
     return router
 
 
-def _told(version: "Version") -> ModelVersion:
+def _told(version: Version) -> ModelVersion:
     return ModelVersion(
         version=version.version,
         aliases=sorted(version.aliases),
@@ -76,12 +66,3 @@ def _told(version: "Version") -> ModelVersion:
         created_ms=version.created_ms,
         tags=dict(version.tags),
     )
-
-
-def _asked(ask: Callable[[], Answer]) -> Answer:
-    from mlops.registry.mlflow import RegistryError
-
-    try:
-        return ask()
-    except RegistryError as error:
-        raise HTTPException(503, "the registry does not answer", {"Retry-After": "5"}) from error

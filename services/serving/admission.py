@@ -103,6 +103,10 @@ class Admission:
         """Return how long new work of a kind would wait for a thread, about."""
         return self._lanes[kind].wait_seconds()
 
+    def is_idle(self) -> bool:
+        """Say whether no work waits for a thread."""
+        return all(len(lane.pending) <= lane.threads for lane in self._lanes.values())
+
     def is_in_time(self, units: float, kind: str = IMAGE) -> bool:
         """Say whether so much work can be done before its deadline, if it need not wait."""
         return units * self._lanes[kind].unit_seconds <= self._deadline_seconds

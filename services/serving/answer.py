@@ -1,7 +1,6 @@
 """A masked answer: what the cache keeps of it, and the headers that go with it."""
 
 import json
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -37,6 +36,11 @@ class Answer:
         """How many faces are masked."""
         return int(self.report["faces"])
 
+    @property
+    def megapixels(self) -> float:
+        """How large the image is."""
+        return int(self.report["width"]) * int(self.report["height"]) / 1e6
+
     def pack(self) -> bytes:
         """Return the answer as bytes for the cache: length of the head, head as JSON, image."""
         head = json.dumps({"media_type": self.media_type, "report": self.report}).encode()
@@ -48,11 +52,6 @@ class Answer:
         end = LENGTH_BYTES + int.from_bytes(packed[:LENGTH_BYTES], "big")
         head = json.loads(packed[LENGTH_BYTES:end])
         return cls(packed[end:], head["media_type"], head["report"])
-
-
-def identity_headers(version: str) -> dict[str, str]:
-    """Return the headers that name an answer and the version of the model behind it."""
-    return {"X-Prediction-Id": uuid.uuid4().hex, "X-Model-Version": version, "Cache-Control": "no-store"}
 
 
 def report_header(report: Mapping[str, Any]) -> str:

@@ -1,16 +1,16 @@
 """Serving as a part that can be composed, and as an app of its own."""
 
 import asyncio
-import logging
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
 import cv2
 from fastapi import APIRouter, FastAPI
 
-from masking.face.loading import LoadedModel, load_model
+from masking.face.loading import LoadedModel
 from masking.face.maskers import STYLES
 from masking.media.probe import ImageLimits
 from masking.media.video import probe_video
@@ -18,7 +18,8 @@ from masking.voice.maskers import STYLES as VOICE_STYLES
 from mlops.cache import AnswerCache
 from mlops.layers import InvalidSettings
 from mlops.metrics import Metrics
-from mlops.registry.bundle import BundleError, current, pointer_stamp
+from mlops.predictions.captures import Captures
+from mlops.predictions.recorder import Recorder
 from mlops.settings import MaskingSettings, Settings
 from services.asgi.app import Part, create_app
 from services.asgi.health import Readiness
@@ -27,20 +28,26 @@ from services.serving.admission import Admission
 from services.serving.audio import audio_router
 from services.serving.cores import cores
 from services.serving.desk import JobDesk
+from services.serving.endpoints import FACES, VOICES, Endpoint
+from services.serving.explain import explain_router
+from services.serving.faces import check_faces, load_faces
 from services.serving.jobs import jobs_router
+from services.serving.ledger import Ledger
 from services.serving.live import LiveSessions, live_router
 from services.serving.live_audio import LiveVoices, live_audio_router
 from services.serving.places import Places
 from services.serving.plane import DataPlane
-from services.serving.pool import ModelPool
+from services.serving.predict import generic_endpoints
+from services.serving.purge import purge_router
+from services.serving.recording import Recording
 from services.serving.routes import serving_router
+from services.serving.shadow import Shadows
 from services.serving.sound import SoundPlane
 from services.serving.styles import styles_router
+from services.serving.subject import Overrides
 from services.serving.video import video_router
-from services.serving.voices import Voices, voice_bundles
-from services.serving.watcher import Source, watch
-
-log = logging.getLogger(__name__)
+from services.serving.voices import Voices, load_voices
+from services.serving.watcher import Source, bundle_source, watch
 
 TITLE = "Identity Masking Stack"
 
@@ -64,8 +71,9 @@ def serving_part(
     """
     _check_styles(settings.masking)
     serving = settings.serving
-    pool: ModelPool[LoadedModel] = ModelPool(metrics, metrics.ready)
-    voices: ModelPool[Voices] = ModelPool(metrics, what="voice model")
+    replica = serving.replica or socket.gethostname()
+    faces: Endpoint[LoadedModel] = Endpoint(FACES, metrics, replica, metrics.ready)
+    voices: Endpoint[Voices] = Endpoint(VOICES, metrics, replica, what="voice model")
     admission = Admission(
         serving.threads or cores(),
         serving.queue_seconds,
@@ -74,31 +82,57 @@ def serving_part(
         metrics,
     )
     cache = AnswerCache(settings.cache, metrics)
-    plane = DataPlane(pool, admission, cache, settings.limits, metrics)
-    models, voice_models = source or bundles(settings), voice_source or voice_bundles(settings.registry)
+    recorder = Recorder(settings.predictions, metrics, settings.cache.read_secret())
+    captures = Captures(settings.capture, metrics, settings.cache.read_secret())
+    recording = Recording(recorder, captures)
+    overrides = Overrides(serving.override_networks)
+    ledger = Ledger(recorder, captures, overrides)
+    limits = settings.limits
+    pictures = ImageLimits(limits.image_bytes, limits.image_pixels, limits.image_side)
+    shadows = Shadows(admission, ledger, pictures, serving.deadline_seconds, metrics)
+    plane = DataPlane(faces, admission, cache, settings.limits, metrics, ledger, shadows)
+    registry = settings.registry
+    models = source or bundle_source(registry.bundles_path, registry.model, load_faces, check_faces)
+    voice_models = voice_source or bundle_source(registry.bundles_path, registry.voice_model, load_voices)
     desk = JobDesk.of(settings)
     router = APIRouter()
     router.include_router(serving_router(plane, settings.masking))
     probe = partial(probe_video, limits=video_limits(settings.limits))
-    router.include_router(video_router(desk, pool, voices, probe, settings.limits, settings.masking))
-    router.include_router(audio_router(SoundPlane(voices, admission, desk, settings.limits, metrics), settings.masking))
-    router.include_router(styles_router(pool, voices, settings.masking))
+    router.include_router(video_router(desk, faces, voices, probe, settings.limits, settings.masking))
+    sounds = SoundPlane(voices, admission, desk, limits, metrics, ledger)
+    router.include_router(audio_router(sounds, settings.masking))
+    router.include_router(explain_router(plane, settings.masking))
+    router.include_router(purge_router(cache))
+    router.include_router(styles_router(faces, voices, settings.masking))
     router.include_router(jobs_router(desk))
+    generic = generic_endpoints(
+        settings,
+        metrics,
+        overrides,
+        recorder,
+        captures,
+        (faces, voices),
+        admission.holding,
+        replica,
+        ledger.refused,
+    )
+    router.include_router(generic.router)
     places = Places(settings.live.sessions, metrics)
     frames = ImageLimits(settings.live.frame_bytes, settings.limits.image_pixels, settings.limits.image_side)
-    router.include_router(live_router(LiveSessions(pool, places, settings.live, frames, metrics), settings.masking))
-    router.include_router(live_audio_router(LiveVoices(voices, places, settings.live, metrics), settings.masking))
+    streams = LiveSessions(faces, places, settings.live, frames, metrics, ledger)
+    talks = LiveVoices(voices, places, settings.live, metrics, ledger)
+    router.include_router(live_router(streams, settings.masking))
+    router.include_router(live_audio_router(talks, settings.masking))
+
+    every, retry = registry.traffic_seconds, serving.reload_retry_seconds
 
     @asynccontextmanager
-    async def lifespan() -> AsyncIterator[None]:
-        # Images are worked on side by side; within one, more threads would only get into each other's way.
-        cv2.setNumThreads(1)
-        await cache.open()
+    async def watching() -> AsyncIterator[None]:
         looked = asyncio.Event(), asyncio.Event()
-        every, retry = settings.registry.poll_seconds, serving.reload_retry_seconds
+        refused = [partial(ledger.refused, name) for name in (FACES, VOICES)]
         watchers = (
-            asyncio.create_task(watch(models, pool, metrics, every, retry, looked[0])),
-            asyncio.create_task(watch(voice_models, voices, metrics, every, retry, looked[1])),
+            asyncio.create_task(watch(models, faces, metrics, every, retry, looked[0], refused[0])),
+            asyncio.create_task(watch(voice_models, voices, metrics, every, retry, looked[1], refused[1])),
         )
         try:
             # Where there are models already, the port opens only when they are loaded: a replica that starts again is
@@ -111,16 +145,28 @@ def serving_part(
                 watcher.cancel()
                 with suppress(asyncio.CancelledError):
                     await watcher
-            await admission.close()
-            await cache.close()
-            await asyncio.to_thread(desk.close)
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        # Images are worked on side by side; within one, more threads would only get into each other's way.
+        cv2.setNumThreads(1)
+        async with AsyncExitStack() as stack:
+            await cache.open()
+            stack.push_async_callback(asyncio.to_thread, desk.close)
+            stack.push_async_callback(cache.close)
+            await stack.enter_async_context(recording)
+            stack.push_async_callback(admission.close)
+            stack.push_async_callback(shadows.close)
+            await stack.enter_async_context(watching())
+            await stack.enter_async_context(generic.lifespan())
+            yield
 
     def readiness() -> Readiness:
         # Faces are masked without a model of voices: who needs one that is not there is told so by himself.
-        ready, facts = pool.readiness(), voices.readiness().facts
+        ready, facts = faces.readiness(), voices.readiness().facts
         return replace(ready, facts={**ready.facts, **{f"voice_{name}": fact for name, fact in facts.items()}})
 
-    return Part(router, lifespan, readiness)
+    return Part(router, lifespan, readiness, generic.http)
 
 
 def _check_styles(defaults: MaskingSettings) -> None:
@@ -130,22 +176,6 @@ def _check_styles(defaults: MaskingSettings) -> None:
     ):
         if style not in styles:
             raise InvalidSettings(f"{name}: the styles are {', '.join(styles)}")
-
-
-def bundles(settings: Settings) -> Source[LoadedModel]:
-    """Return the local, verified bundles as a source of models."""
-    registry = settings.registry
-
-    def load_current() -> LoadedModel:
-        bundle = current(registry.bundles_path, registry.model)
-        if bundle is None:
-            raise BundleError("the pointer has gone")
-        model = load_model(bundle, threads=1)
-        for precision, fault in model.refused.items():
-            log.warning("graph refused", extra={"version": model.version, "precision": precision, "fault": fault})
-        return model
-
-    return Source(partial(pointer_stamp, registry.bundles_path, registry.model), load_current)
 
 
 def serving_app(

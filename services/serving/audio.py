@@ -23,15 +23,18 @@ from services.asgi.errors import (
     Busy,
     ForeignOrigin,
     JobsAway,
+    NoOverride,
     NotReady,
     SlowBody,
     StorageFull,
     StrangeHost,
     UnknownParameter,
+    UnknownVariant,
 )
 from services.asgi.parameters import only
 from services.asgi.problems import responses
-from services.serving.answer import identity_headers, report_header
+from services.serving.answer import report_header
+from services.serving.endpoints import VOICES
 from services.serving.jobs import JobView, address
 from services.serving.openapi import AUDIO_TYPES, MASKED_SOUND, body_of
 from services.serving.sound import SoundPlane
@@ -49,6 +52,8 @@ PROBLEMS: Final = responses(
     DamagedMedia,
     PolicyError,
     UnknownParameter,
+    UnknownVariant,
+    NoOverride,
     ModelError,
     NotReady,
     Busy,
@@ -97,7 +102,7 @@ def audio_router(plane: SoundPlane, defaults: MaskingSettings) -> APIRouter:
                 headers["Preference-Applied"] = ASYNC
             return JSONResponse(JobView.of(answer).model_dump(mode="json"), 202, headers)
         report = answer.report
-        headers = identity_headers(report.model_version) | {
+        headers = answer.account.headers(VOICES) | {
             "X-Utterances-Masked": str(len(report.utterances)),
             "X-Needs-Review": str(report.needs_review).lower(),
             "X-Cache": "bypass",

@@ -4,26 +4,30 @@ A client sends one binary message and waits for two: text with ``faces``, ``mill
 ``model_version``, then the frame to show. Whatever goes wrong with a frame, the frame to show is black.
 """
 
-import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from masking.errors import PolicyError
+from masking.errors import ModelError, PolicyError
 from masking.face.loading import LoadedModel
-from masking.face.maskers import masker_of
 from masking.live import LiveAnswer, LiveMasker
 from masking.media.probe import ImageLimits
 from masking.policy import Policy
 from mlops.metrics import Metrics
 from mlops.settings import LiveSettings, MaskingSettings
-from services.asgi.errors import NotReady
+from services.asgi.errors import NotReady, RequestError
+from services.serving.account import count_piece
+from services.serving.endpoints import FACES, Chosen, Endpoint
+from services.serving.ledger import SWITCHING, Ledger, untold
 from services.serving.places import POLICY_VIOLATION, TRY_AGAIN_LATER, NoPlace, Places, next_message, own_thread, refuse
-from services.serving.pool import ModelPool
+from services.serving.plane import with_variant
+from services.serving.stream import Stream
 
+Faces = Stream[LoadedModel, LiveMasker]
 TOO_SLOW: Final = "the frame took too long"
 
 
@@ -32,13 +36,15 @@ class LiveSessions:
 
     def __init__(
         self,
-        pool: ModelPool[LoadedModel],
+        faces: Endpoint[LoadedModel],
         places: Places,
         settings: LiveSettings,
         limits: ImageLimits,
         metrics: Metrics,
+        ledger: Ledger,
     ) -> None:
-        self._pool = pool
+        self._faces = faces
+        self._ledger = ledger
         self._places = places
         self._settings = settings
         self._limits = limits
@@ -49,37 +55,54 @@ class LiveSessions:
 
         Raises:
             PolicyError: The model, or one that took over, does not have the style.
+            RequestError: The stream picks a variant and may not, or there is none of the name.
         """
+        given = set(socket.query_params)
+
+        def make(chosen: Chosen[LoadedModel]) -> LiveMasker:
+            model = chosen.model
+            return LiveMasker(with_variant(policy, chosen.variant, given), model.detector, self._limits, model.maskers)
+
         try:
-            masker_of(policy.style, self._pool.current().maskers)
-            with self._places.taken(), own_thread() as executor:
-                await socket.accept()
-                await self._stream(socket, policy, executor)
+            with self._ledger.of(socket, FACES, untold, SWITCHING) as account:
+                stream = Stream(account, self._faces, make)
+                with self._places.taken(), own_thread() as executor, suppress(WebSocketDisconnect):
+                    await socket.accept()
+                    await self._mask(socket, stream, executor)
         except (NotReady, NoPlace) as error:
             await refuse(socket, TRY_AGAIN_LATER, str(error))
 
-    async def _stream(self, socket: WebSocket, policy: Policy, executor: ThreadPoolExecutor) -> None:
-        model, masker = None, None
+    async def _mask(self, socket: WebSocket, stream: Faces, executor: ThreadPoolExecutor) -> None:
         while True:
             message = await next_message(socket, self._settings.idle_seconds)
             if message is None:
                 return
             frame = message.encode() if isinstance(message, str) else message
-            if masker is None or model is not self._pool.current():
-                # A new champion takes over between two frames, with a fresh look at the stream.
-                model = self._pool.current()
-                masker = LiveMasker(policy, model.detector, self._limits, model.maskers)
-            work = asyncio.get_running_loop().run_in_executor(executor, masker.mask, frame)
-            done, _ = await asyncio.wait({work}, timeout=self._settings.frame_seconds)
-            late = 1000 * self._settings.frame_seconds
-            answer = work.result() if done else LiveAnswer(masker.black(), 0, late, TOO_SLOW)
+            stream.go_on()
+            answer = await self._answered(stream, frame, executor)
             self._metrics.live_frames.labels("black" if answer.fault else "masked").inc()
             self._metrics.live_seconds.observe(answer.milliseconds / 1000)
+            count_piece(stream.account, "frames", answer.milliseconds / 1000, bad=bool(answer.fault))
             told = {"faces": answer.faces, "milliseconds": round(answer.milliseconds, 2), "fault": answer.fault}
-            await socket.send_text(json.dumps(told | {"model_version": model.version}))
+            await socket.send_text(json.dumps(told | {"model_version": stream.chosen.model.version}))
             await socket.send_bytes(answer.jpeg)
-            # The masker follows one stream: the late frame has to leave it before the next may enter.
-            await asyncio.wait({work})
+            await stream.idle()
+
+    async def _answered(self, stream: Faces, frame: bytes, executor: ThreadPoolExecutor) -> LiveAnswer:
+        answer = await self._asked(stream, frame, executor)
+        if answer.fault and answer.fault != TOO_SLOW and (champion := stream.champion()) is not None:
+            # Whether the candidate or the frame is to blame shows once the champion has had the same frame.
+            other = await self._asked(champion, frame, executor)
+            if not other.fault:
+                self._ledger.failed(stream.account, FACES, ModelError(answer.fault))
+                stream.take(champion)
+                return other
+        return answer
+
+    async def _asked(self, stream: Faces, frame: bytes, executor: ThreadPoolExecutor) -> LiveAnswer:
+        seconds = self._settings.frame_seconds
+        answer = await stream.ask(executor, seconds, lambda masker: masker.mask(frame))
+        return answer or LiveAnswer(stream.worker.black(), 0, 1000 * seconds, TOO_SLOW)
 
 
 def live_router(sessions: LiveSessions, defaults: MaskingSettings) -> APIRouter:
@@ -106,7 +129,7 @@ def live_router(sessions: LiveSessions, defaults: MaskingSettings) -> APIRouter:
             return
         try:
             await sessions.serve(socket, policy)
-        except PolicyError as error:
+        except (PolicyError, RequestError) as error:
             await refuse(socket, POLICY_VIOLATION, str(error))
         except WebSocketDisconnect:
             return

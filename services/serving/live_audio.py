@@ -5,24 +5,28 @@ A client sends one binary message (16 bits a sample, little endian, channels int
 by ``delay_seconds``. Whatever goes wrong with a chunk, what comes back for it is silence.
 """
 
-import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from masking.errors import MaskingError
+from masking.errors import MaskingError, ModelError
 from masking.live_voice import LiveSound, LiveVoice
 from masking.voice.policy import VoicePolicy
 from mlops.metrics import Metrics
 from mlops.settings import LiveSettings, MaskingSettings
-from services.asgi.errors import NotReady
+from services.asgi.errors import NotReady, RequestError
+from services.serving.account import count_piece
+from services.serving.endpoints import VOICES, Chosen, Endpoint
+from services.serving.ledger import SWITCHING, Ledger, untold
 from services.serving.places import POLICY_VIOLATION, TRY_AGAIN_LATER, NoPlace, Places, next_message, own_thread, refuse
-from services.serving.pool import ModelPool
+from services.serving.stream import Stream
 from services.serving.voices import Voices
 
+Talk = Stream[Voices, LiveVoice]
 DEFAULT_RATE: Final = 16_000
 TOO_SLOW: Final = "the chunk took too long"
 NOT_BINARY: Final = "a chunk must be a binary message"
@@ -32,59 +36,73 @@ PARAMETERS: Final = ("style", "background", "consistent", "rate", "channels")
 class LiveVoices:
     """The streams of sound that are masked now; each has a thread of its own."""
 
-    def __init__(self, pool: ModelPool[Voices], places: Places, settings: LiveSettings, metrics: Metrics) -> None:
-        self._pool = pool
+    def __init__(
+        self, voices: Endpoint[Voices], places: Places, settings: LiveSettings, metrics: Metrics, ledger: Ledger
+    ) -> None:
+        self._voices = voices
         self._places = places
         self._settings = settings
         self._metrics = metrics
+        self._ledger = ledger
 
     async def serve(self, socket: WebSocket, policy: VoicePolicy, rate: int, channels: int) -> None:
         """Accept a stream and mask its chunks until either side leaves.
 
         Raises:
             UnsupportedMedia: Rate or channels are not taken.
+            RequestError: The stream picks a variant and may not, or there is none of the name.
         """
+
+        def make(chosen: Chosen[Voices]) -> LiveVoice:
+            return LiveVoice(_again(policy), chosen.model.model, rate, channels)
+
         try:
-            LiveVoice(policy, self._pool.current().model, rate, channels)
-            with self._places.taken(), own_thread() as executor:
-                await socket.accept()
-                await self._stream(socket, policy, rate, channels, executor)
+            with self._ledger.of(socket, VOICES, untold, SWITCHING) as account:
+                stream = Stream(account, self._voices, make)
+                with self._places.taken(), own_thread() as executor, suppress(WebSocketDisconnect):
+                    await socket.accept()
+                    await self._mask(socket, stream, executor)
         except (NotReady, NoPlace) as error:
             await refuse(socket, TRY_AGAIN_LATER, str(error))
 
-    async def _stream(
-        self, socket: WebSocket, policy: VoicePolicy, rate: int, channels: int, executor: ThreadPoolExecutor
-    ) -> None:
-        voices, voice = None, None
+    async def _mask(self, socket: WebSocket, stream: Talk, executor: ThreadPoolExecutor) -> None:
         while True:
             chunk = await next_message(socket, self._settings.idle_seconds)
             if chunk is None:
                 return
-            if voice is None or voices is not self._pool.current():
-                # A new champion takes over between two chunks; it has heard nothing yet, and begins with silence.
-                voices = self._pool.current()
-                voice = LiveVoice(_again(policy), voices.model, rate, channels)
-            if isinstance(chunk, str):
-                await self._answer(socket, LiveSound(b"", 0.0, NOT_BINARY), voice, voices.version)
-                continue
-            work = asyncio.get_running_loop().run_in_executor(executor, voice.mask, chunk)
-            done, _ = await asyncio.wait({work}, timeout=self._settings.frame_seconds)
-            late = LiveSound(voice.silence(len(chunk)), 1000 * self._settings.frame_seconds, TOO_SLOW)
-            await self._answer(socket, work.result() if done else late, voice, voices.version)
-            # The voice follows one stream: the late chunk has to leave it before the next may enter.
-            await asyncio.wait({work})
+            # Who takes over between two chunks has heard nothing yet, and begins with silence.
+            stream.go_on()
+            answer = await self._answered(stream, chunk, executor)
+            self._metrics.live_chunks.labels("silent" if answer.fault else "masked").inc()
+            self._metrics.live_chunk_seconds.observe(answer.milliseconds / 1000)
+            count_piece(stream.account, "chunks", answer.milliseconds / 1000, bad=bool(answer.fault))
+            told = {
+                "milliseconds": round(answer.milliseconds, 2),
+                "delay_seconds": round(stream.worker.delay_seconds, 4),
+                "fault": answer.fault,
+                "model_version": stream.chosen.model.version,
+            }
+            await socket.send_text(json.dumps(told))
+            await socket.send_bytes(answer.pcm)
+            await stream.idle()
 
-    async def _answer(self, socket: WebSocket, answer: LiveSound, voice: LiveVoice, version: str) -> None:
-        self._metrics.live_chunks.labels("silent" if answer.fault else "masked").inc()
-        self._metrics.live_chunk_seconds.observe(answer.milliseconds / 1000)
-        told = {
-            "milliseconds": round(answer.milliseconds, 2),
-            "delay_seconds": round(voice.delay_seconds, 4),
-            "fault": answer.fault,
-            "model_version": version,
-        }
-        await socket.send_text(json.dumps(told))
-        await socket.send_bytes(answer.pcm)
+    async def _answered(self, stream: Talk, chunk: bytes | str, executor: ThreadPoolExecutor) -> LiveSound:
+        if isinstance(chunk, str):
+            return LiveSound(b"", 0.0, NOT_BINARY)
+        answer = await self._asked(stream, chunk, executor)
+        if answer.fault and answer.fault != TOO_SLOW and (champion := stream.champion()) is not None:
+            # Whether the candidate or the chunk is to blame shows once the champion has had the same chunk.
+            other = await self._asked(champion, chunk, executor)
+            if not other.fault:
+                self._ledger.failed(stream.account, VOICES, ModelError(answer.fault))
+                stream.take(champion)
+                return other
+        return answer
+
+    async def _asked(self, stream: Talk, chunk: bytes, executor: ThreadPoolExecutor) -> LiveSound:
+        seconds = self._settings.frame_seconds
+        answer = await stream.ask(executor, seconds, lambda voice: voice.mask(chunk))
+        return answer or LiveSound(stream.worker.silence(len(chunk)), 1000 * seconds, TOO_SLOW)
 
 
 def _again(policy: VoicePolicy) -> VoicePolicy:
@@ -111,7 +129,7 @@ def live_audio_router(voices: LiveVoices, defaults: MaskingSettings) -> APIRoute
             return
         try:
             await voices.serve(socket, VoicePolicy(style, background, consistent), rate, channels)
-        except MaskingError as error:
+        except (MaskingError, RequestError) as error:
             await refuse(socket, POLICY_VIOLATION, str(error))
         except WebSocketDisconnect:
             return

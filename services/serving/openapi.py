@@ -55,6 +55,8 @@ ID_HEADERS: Final = {
         "Names this answer; every answer gets a new one, cached ones too.", pattern="^[0-9a-f]{32}$"
     ),
     "X-Model-Version": _header("Version of the model that found the faces, or masked the voices."),
+    "X-Endpoint": _header("The endpoint that answered.", enum=["faces", "voices"]),
+    "X-Variant": _header("The variant that answered: champion, challenger, or an arm of an experiment."),
     "X-Request-Id": _header("The request's id, for log lines.", pattern="^[A-Za-z0-9._-]{1,64}$"),
 }
 REPORT_HEADER: Final = _header(

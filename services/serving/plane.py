@@ -1,14 +1,14 @@
-"""What a request goes through: admission, body, cache, pipeline; every way out of it is counted."""
+"""What a request with an image goes through: a variant, body, cache, pipeline; every way out of it leaves a row."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 
 from starlette.requests import Request
 
-from masking.errors import DeadlineExceeded, MediaError
+from masking.errors import PolicyError
+from masking.explain import Explanation, explain_image
 from masking.face.loading import LoadedModel
 from masking.media.probe import ImageLimits, probe
 from masking.pipeline import Detected, detect_image, mask_image
@@ -16,45 +16,75 @@ from masking.policy import Policy
 from masking.report import VERSION
 from mlops.cache import AnswerCache
 from mlops.metrics import Metrics
+from mlops.predictions.row import CACHED
+from mlops.rollout.traffic import Variant
 from mlops.settings import LimitSettings
 from services.asgi.body import read_media
-from services.asgi.errors import Unavailable
-from services.serving.admission import Admission
+from services.serving.account import Account
+from services.serving.admission import Admission, Held
 from services.serving.answer import Answer
-from services.serving.pool import ModelPool
+from services.serving.endpoints import FACES, Chosen, Endpoint
+from services.serving.ledger import Ledger, blames
+from services.serving.shadow import Shadows
 from services.serving.watch import StageWatch, watched
 from services.serving.wishes import listed
 
+T = TypeVar("T")
+Faces = Chosen[LoadedModel]
 BYPASS: Final = "bypass"
 MISS: Final = "miss"
+NO_LOOK: Final = frozenset({"no-cache", "no-store"})
+EXPLAINING_LOOKS: Final = 2
+"""Searches that an explanation takes."""
 THOROUGH_LOOKS: Final = 4
 """What a thorough search costs, in fast ones."""
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture that is asked about.
+
+    Attributes:
+        request: Who asks.
+        data: The file.
+        policy: What is wished.
+        account: The request's account.
+    """
+
+    request: Request
+    data: bytes
+    policy: Policy
+    account: Account
+
+    def wished(self, chosen: Faces) -> Policy:
+        """Return what is wished of a variant: its own policy holds where the request says nothing."""
+        return with_variant(self.policy, chosen.variant, set(self.request.query_params))
+
+
+@dataclass(frozen=True, slots=True)
 class Served:
-    """A masked answer, the model it comes from, and what the cache had to do with it.
+    """A masked answer, and the account of the request, which knows what it was chosen from.
 
     Attributes:
         answer: The masked image and its report.
-        model: The model that found the faces, now or when the answer was first made.
-        cache: ``hit-memory``, ``hit-redis``, ``miss`` or ``bypass``.
+        account: The request's account.
     """
 
     answer: Answer
-    model: LoadedModel
-    cache: str
+    account: Account
 
 
 @dataclass(frozen=True, slots=True)
 class DataPlane:
     """Everything a request needs."""
 
-    pool: ModelPool[LoadedModel]
+    faces: Endpoint[LoadedModel]
     admission: Admission
     cache: AnswerCache
     limits: LimitSettings
     metrics: Metrics
+    ledger: Ledger
+    shadows: Shadows
 
     async def mask(self, request: Request, policy: Policy) -> Served:
         """Mask the media in a request's body, or answer what was answered before.
@@ -62,73 +92,144 @@ class DataPlane:
         Raises:
             MaskingError, RequestError: as the table in `services.asgi.problems` has them.
         """
-        with self._accounted(), self.admission.holding() as held:
-            model = self.pool.current()
-            media = await read_media(request, self.limits.image_bytes, self.limits.upload_seconds, held.add)
-            data, policy = media.data, listed(policy, media.regions)
-            wishes = _directives(request)
-            key = await self.cache.key(data, *_facts(model, policy))
-            found = None if wishes & {"no-cache", "no-store"} else await self.cache.get(key)
-            if found is not None:
-                served = Served(Answer.unpack(found[0]), model, f"hit-{found[1]}")
-                self._count(served.answer.media_type, "cached")
-            else:
-                answer = await self._masked(request, data, policy, model)
-                served = Served(answer, model, BYPASS if wishes & {"no-cache", "no-store"} else MISS)
-                self._count(answer.media_type, "masked")
-                if "no-store" not in wishes:
-                    self.cache.put(key, answer.pack())
-            self.metrics.faces_masked.labels(policy.style).inc(served.answer.faces)
-            return served
+        with self.ledger.of(request, FACES, self._failed) as account, self.admission.holding() as held:
+            chosen = account.choose(self.faces)
+            picture = await self._picture(request, policy, account, held)
+            answer = await self._with_fallback(account, chosen, lambda used: self._answered(picture, used))
+            account.counts = {"faces": answer.faces, "megapixels": answer.megapixels}
+            self._count(answer.media_type, "cached" if account.outcome == CACHED else "masked")
+            self.metrics.faces_masked.labels(str(answer.report["style"])).inc(answer.faces)
+            return Served(answer, account)
 
-    async def detect(self, request: Request, policy: Policy) -> tuple[Detected, LoadedModel]:
+    async def detect(self, request: Request, policy: Policy) -> tuple[Detected, Account]:
         """Find what `mask` would mask; errors as there."""
-        with self._accounted(), self.admission.holding() as held:
-            model = self.pool.current()
-            media = await read_media(request, self.limits.image_bytes, self.limits.upload_seconds, held.add)
-            data, policy = media.data, listed(policy, media.regions)
-            limits = self._image_limits()
-
-            def work(watch: StageWatch) -> Detected:
-                return detect_image(data, policy, watched(model.detector, watch), limits, watch)
-
-            found = await self.admission.run(work, await _units(data, limits, policy), request)
+        with self.ledger.of(request, FACES, self._failed) as account, self.admission.holding() as held:
+            chosen = account.choose(self.faces)
+            picture = await self._picture(request, policy, account, held)
+            found = await self._with_fallback(account, chosen, lambda used: self._detected(picture, used))
+            account.counts = {"faces": len(found.faces), "megapixels": found.width * found.height / 1e6}
             self._count(None, "detected")
-            return found, model
+            return found, account
 
-    async def _masked(self, request: Request, data: bytes, policy: Policy, model: LoadedModel) -> Answer:
-        limits = self._image_limits()
+    async def explain(self, request: Request, policy: Policy) -> tuple[Explanation, Account]:
+        """Say why `mask` masks what it does; errors as there."""
+        with self.ledger.of(request, FACES, self._failed) as account, self.admission.holding() as held:
+            chosen = account.choose(self.faces)
+            picture = await self._picture(request, policy, account, held)
+            told = await self._with_fallback(account, chosen, lambda used: self._explained(picture, used))
+            account.counts = {"explained": 1, "megapixels": told.width * told.height / 1e6}
+            self._count(None, "explained")
+            return told, account
 
-        def work(watch: StageWatch) -> Answer:
-            masked = mask_image(data, policy, watched(model.detector, watch), limits, watch, model.maskers)
-            return Answer.of(masked, model)
+    async def _picture(self, request: Request, policy: Policy, account: Account, held: Held) -> Picture:
+        media = await read_media(request, self.limits.image_bytes, self.limits.upload_seconds, held.add)
+        return Picture(request, media.data, listed(policy, media.regions), account)
 
-        return await self.admission.run(work, await _units(data, limits, policy), request)
+    async def _with_fallback(self, account: Account, chosen: Faces, answer: Callable[[Faces], Awaitable[T]]) -> T:
+        """Answer by what was chosen, or by the champion where a candidate fails."""
+        try:
+            return await answer(chosen)
+        except Exception as error:
+            if not blames(error, account.chosen):
+                raise
+            self.ledger.failed(account, FACES, error)
+            champion = account.chosen = self.faces.champion()
+            return await answer(champion)
+
+    async def _answered(self, picture: Picture, chosen: Faces) -> Answer:
+        wishes, account = _directives(picture.request), picture.account
+        digest = await self.cache.digest(picture.data)
+        if not wishes & NO_LOOK:
+            key = self.cache.key(digest, *_facts(chosen, picture.wished(chosen)))
+            found = await self.cache.get(key, [subject_tag(account.subject)])
+            if found is not None:
+                account.outcome, account.cache = CACHED, f"hit-{found[1]}"
+                return Answer.unpack(found[0])
+        answer, used = await self._masked(picture, chosen)
+        account.cache = BYPASS if wishes & NO_LOOK else MISS
+        if "no-store" not in wishes:
+            # What was chosen may have been rolled back before its turn came: the key names what was used.
+            key = self.cache.key(digest, *_facts(used, picture.wished(used)))
+            self.cache.put(key, answer.pack(), [version_tag(used.model.version), subject_tag(account.subject)])
+        return answer
+
+    async def _masked(self, picture: Picture, chosen: Faces) -> tuple[Answer, Faces]:
+        def work(used: Faces, policy: Policy, watch: StageWatch) -> tuple[Answer, Faces]:
+            model = used.model
+            detector = watched(model.detector, watch)
+            masked = mask_image(picture.data, policy, detector, self._image_limits(), watch, model.maskers)
+            answer, account = Answer.of(masked, model), picture.account
+            features = {"boxes": masked.faces.boxes, "scores": masked.faces.scores}
+            kept = answer.data, answer.media_type, answer.report
+            self.ledger.capture(account, FACES, *kept, features=features, raw=picture.data)
+            return answer, used
+
+        answer, used = await self._run(picture, chosen, work)
+        if (shadow := self.faces.shadow()) is not None:
+            self.shadows.offer(picture.account, picture.data, picture.wished(shadow), shadow, answer.faces)
+        return answer, used
+
+    async def _detected(self, picture: Picture, chosen: Faces) -> Detected:
+        def work(used: Faces, policy: Policy, watch: StageWatch) -> Detected:
+            return detect_image(picture.data, policy, watched(used.model.detector, watch), self._image_limits(), watch)
+
+        return await self._run(picture, chosen, work)
+
+    async def _explained(self, picture: Picture, chosen: Faces) -> Explanation:
+        def work(used: Faces, policy: Policy, watch: StageWatch) -> Explanation:
+            model = used.model
+            detector = watched(model.detector, watch)
+            return explain_image(picture.data, policy, detector, self._image_limits(), watch, model.maskers)
+
+        return await self._run(picture, chosen, work, EXPLAINING_LOOKS)
+
+    async def _run(
+        self, picture: Picture, chosen: Faces, work: Callable[[Faces, Policy, StageWatch], T], looks: int = 1
+    ) -> T:
+        """Do work on a picture in a thread, by what was chosen if that still answers when its turn comes."""
+        account = picture.account
+
+        def turn(watch: StageWatch) -> T:
+            account.stages = watch.stages
+            used = account.still(self.faces, chosen)
+            return work(used, picture.wished(used), watch)
+
+        units = await _units(picture.data, self._image_limits(), picture.wished(chosen))
+        return await self.admission.run(turn, units * looks, picture.request)
 
     def _image_limits(self) -> ImageLimits:
         limits = self.limits
         return ImageLimits(bytes=limits.image_bytes, pixels=limits.image_pixels, side=limits.image_side)
 
-    @contextmanager
-    def _accounted(self) -> Iterator[None]:
-        try:
-            yield
-        except MediaError:
-            self._count(None, "rejected")
-            raise
-        except (Unavailable, DeadlineExceeded):
-            self._count(None, "refused")
-            raise
-        except Exception:
-            self._count(None, "failed")
-            raise
+    def _failed(self, outcome: str) -> None:
+        self._count(None, outcome)
 
     def _count(self, media_type: str | None, outcome: str) -> None:
         self.metrics.images.labels((media_type or "image/unknown").removeprefix("image/"), outcome).inc()
 
 
-def _facts(model: LoadedModel, policy: Policy) -> tuple[str, ...]:
+def with_variant(policy: Policy, variant: Variant, given: set[str]) -> Policy:
+    """Return a policy with a variant's own laid over, less what was asked for by name and what does not go with it."""
+    wished = {name: value for name, value in variant.policy.items() if name not in given}
+    try:
+        return replace(policy, **wished) if wished else policy
+    except PolicyError:
+        return policy
+
+
+def version_tag(version: str) -> str:
+    """Return what the answers of a version are purged by."""
+    return f"version {version}"
+
+
+def subject_tag(subject: str) -> str:
+    """Return what the answers to a subject are purged by."""
+    return f"subject {subject}"
+
+
+def _facts(chosen: Faces, policy: Policy) -> tuple[str, ...]:
     """Return everything but the media that an answer depends on."""
+    model = chosen.model
     return ("mask", VERSION, model.name, model.version, model.bundle, model.precision, policy.digest)
 
 

@@ -22,14 +22,17 @@ from services.asgi.errors import (
     BrokenBody,
     Busy,
     ForeignOrigin,
+    NoOverride,
     NotReady,
     SlowBody,
     StrangeHost,
     UnknownParameter,
+    UnknownVariant,
 )
 from services.asgi.parameters import only
 from services.asgi.problems import responses
-from services.serving.answer import identity_headers, report_header
+from services.serving.answer import report_header
+from services.serving.endpoints import FACES
 from services.serving.openapi import ID_HEADERS, IMAGE_BODY, MASKED_IMAGE
 from services.serving.plane import DataPlane
 from services.serving.wishes import MANY, Keep, Mask, Search, Style, Threshold, Tone, selection_of
@@ -45,6 +48,8 @@ PROBLEMS: Final = responses(
     DamagedMedia,
     PolicyError,
     UnknownParameter,
+    UnknownVariant,
+    NoOverride,
     ModelError,
     NotReady,
     Busy,
@@ -101,9 +106,9 @@ def serving_router(plane: DataPlane, defaults: MaskingSettings) -> APIRouter:
         """Mask every face of an image."""
         policy = Policy(style, threshold, search, selection_of(keep, mask), tone=tone)
         served = await plane.mask(request, policy)
-        headers = identity_headers(served.model.version) | {
+        headers = served.account.headers(FACES) | {
             "X-Faces-Masked": str(served.answer.faces),
-            "X-Cache": served.cache,
+            "X-Cache": served.account.cache,
             "X-Mask-Report": report_header(served.answer.report),
         }
         return Response(served.answer.data, media_type=served.answer.media_type, headers=headers)
@@ -124,9 +129,10 @@ def serving_router(plane: DataPlane, defaults: MaskingSettings) -> APIRouter:
     ) -> Detection:
         """Find the faces of an image, without masking it."""
         policy = Policy(defaults.style, threshold, search, selection_of(keep, mask))
-        found, model = await plane.detect(request, policy)
-        response.headers.update(identity_headers(model.version))
-        return _told(found, model.version)
+        found, account = await plane.detect(request, policy)
+        headers = account.headers(FACES)
+        response.headers.update(headers)
+        return _told(found, headers["X-Model-Version"])
 
     return router
 

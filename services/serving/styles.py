@@ -11,7 +11,7 @@ from mlops.settings import MaskingSettings
 from services.asgi.errors import StrangeHost, UnknownParameter
 from services.asgi.parameters import only
 from services.asgi.problems import responses
-from services.serving.pool import ModelPool
+from services.serving.endpoints import Endpoint
 from services.serving.voices import Voices
 
 
@@ -40,7 +40,7 @@ class Styles(BaseModel):
     voices: list[VoiceStyle]
 
 
-def styles_router(pool: ModelPool[LoadedModel], voices: ModelPool[Voices], defaults: MaskingSettings) -> APIRouter:
+def styles_router(pool: Endpoint[LoadedModel], voices: Endpoint[Voices], defaults: MaskingSettings) -> APIRouter:
     """Return the route; it answers whether or not there is a model."""
     router = APIRouter(prefix="/v1", tags=["masking"], responses=responses(StrangeHost, UnknownParameter))
 

@@ -30,9 +30,9 @@ from services.asgi.parameters import only
 from services.asgi.problems import responses
 from services.asgi.upload import save_media
 from services.serving.desk import JobDesk
+from services.serving.endpoints import Endpoint
 from services.serving.jobs import VIDEO_SUFFIXES, JobView, address
 from services.serving.openapi import body_of
-from services.serving.pool import ModelPool
 from services.serving.voice_wishes import Background, Consistent, VoiceStyle
 from services.serving.voices import Voices
 from services.serving.wishes import MANY, Keep, Mask, Search, Style, Threshold, Tone, listed, selection_of
@@ -84,8 +84,8 @@ Probe = Callable[[Path], object]
 
 def video_router(
     desk: JobDesk,
-    pool: ModelPool[LoadedModel],
-    voices: ModelPool[Voices],
+    pool: Endpoint[LoadedModel],
+    voices: Endpoint[Voices],
     probe: Probe,
     limits: LimitSettings,
     defaults: MaskingSettings,

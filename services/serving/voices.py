@@ -4,16 +4,13 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from masking.voice.loading import VoiceModel, load_voice
-from mlops.registry.bundle import BundleError, current, pointer_stamp
-from mlops.settings import RegistrySettings
-from services.serving.watcher import Source
+from mlops.registry.bundle import Bundle
 
 Figures = Mapping[str, Mapping[str, JsonValue]]
 """Figures by style, then by name; they may nest."""
@@ -54,16 +51,13 @@ class Voices:
         return self.model.bundle
 
 
-def voice_bundles(settings: RegistrySettings) -> Source[Voices]:
-    """Return the local, verified bundles as a source of models of voices."""
+def load_voices(bundle: Bundle) -> Voices:
+    """Return the tested model of voices of a verified bundle.
 
-    def load_current() -> Voices:
-        bundle = current(settings.bundles_path, settings.voice_model)
-        if bundle is None:
-            raise BundleError("the pointer has gone")
-        return Voices(load_voice(bundle, threads=1), read_figures(bundle.figures))
-
-    return Source(partial(pointer_stamp, settings.bundles_path, settings.voice_model), load_current)
+    Raises:
+        ModelError: It does not pass.
+    """
+    return Voices(load_voice(bundle, threads=1), read_figures(bundle.figures))
 
 
 def read_figures(path: Path | None) -> Figures:

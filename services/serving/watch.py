@@ -15,13 +15,18 @@ QUEUE: Final = "queue"
 
 
 class StageWatch:
-    """An observer that keeps a deadline. Told by the thread that works, stopped by the event loop."""
+    """An observer that keeps a deadline. Told by the thread that works, stopped by the event loop.
+
+    Attributes:
+        stages: Seconds of each stage so far, the wait among them.
+    """
 
     def __init__(self, metrics: Metrics, seconds: float) -> None:
         self._metrics = metrics
         self._made = time.perf_counter()
         self._deadline = self._made + seconds
         self._stopped = False
+        self.stages: dict[str, float] = {}
 
     def stop(self) -> None:
         """End the work at the next stage: nobody waits for it any more."""
@@ -34,7 +39,7 @@ class StageWatch:
 
     def began(self) -> None:
         """Told when a thread takes the work; what went before was waiting."""
-        self._metrics.stage_seconds.labels(QUEUE).observe(time.perf_counter() - self._made)
+        self._keep(QUEUE, time.perf_counter() - self._made)
         self.check()
 
     def started(self, stage: str) -> None:
@@ -47,8 +52,12 @@ class StageWatch:
 
     def finished(self, stage: str, seconds: float) -> None:
         """Told after a stage has ended well."""
-        self._metrics.stage_seconds.labels(stage).observe(seconds)
+        self._keep(stage, seconds)
         self.check()
+
+    def _keep(self, stage: str, seconds: float) -> None:
+        self._metrics.stage[(stage,)].observe(seconds)
+        self.stages[stage] = self.stages.get(stage, 0.0) + seconds
 
 
 def watched(detector: Detector, watch: StageWatch) -> Detector:

@@ -1,14 +1,21 @@
-"""``python -m services.worker``: follow the champions; ``--once`` looks once, ``--promote N`` moves an alias."""
+"""``python -m services.worker``: follow the registry and move releases on.
+
+``--once`` brings what is wanted, changes the aliases that wait, and ends; ``--promote N`` moves an alias by hand.
+"""
 
 import argparse
 import sys
 
 from prometheus_client import CollectorRegistry
 
+from mlops.database import Database
 from mlops.layers import InvalidSettings
 from mlops.logging import configure_logging
 from mlops.metrics import Metrics
-from mlops.registry.mlflow import Registry, RegistryError
+from mlops.registry.errors import RegistryError
+from mlops.registry.mlflow import Registry
+from mlops.rollout.store import ReleaseStore
+from mlops.rollout.table import TABLES
 from mlops.settings import Settings, load_settings
 from services.asgi.server import run
 from services.worker.app import worker_app
@@ -17,9 +24,11 @@ from services.worker.pull import Puller
 
 def main() -> int:
     """Run; the exit code is 1 if the one look or the promotion failed."""
-    parser = argparse.ArgumentParser(prog="python -m services.worker", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m services.worker", description="Follow the registry and move releases on."
+    )
     once = parser.add_mutually_exclusive_group()
-    once.add_argument("--once", action="store_true", help="bring the champions, then end")
+    once.add_argument("--once", action="store_true", help="bring what is wanted, then end")
     once.add_argument("--promote", metavar="VERSION", help="make this registered version the champion, then end")
     parser.add_argument("--model", help="registered model to promote a version of; that of faces unless given")
     arguments = parser.parse_args()
@@ -31,9 +40,20 @@ def main() -> int:
     if arguments.promote is not None:
         return promote(settings, arguments.model or settings.registry.model, arguments.promote)
     if arguments.once:
-        return int(Puller(settings.registry, CollectorRegistry()).pull() in ("failed", "refused"))
+        return once_only(settings)
     run(worker_app(settings, Metrics()), settings.server)
     return 0
+
+
+def once_only(settings: Settings) -> int:
+    """Look once; the exit code is 1 if anything failed or was refused."""
+    database = Database(settings.database, TABLES)
+    try:
+        return int(
+            Puller(settings.registry, CollectorRegistry(), ReleaseStore(database)).pull() in ("failed", "refused")
+        )
+    finally:
+        database.close()
 
 
 def promote(settings: Settings, model: str, version: str) -> int:
@@ -41,12 +61,12 @@ def promote(settings: Settings, model: str, version: str) -> int:
     if not version.isdecimal():
         sys.stderr.write("give the number of a registered version: make champion VERSION=2\n")
         return 2
-    known = settings.registry.model, settings.registry.voice_model
-    if model not in known:
-        sys.stderr.write(f"the models are {' and '.join(known)}: make champion MODEL={known[1]} VERSION=2\n")
-        return 2
     try:
-        champion = Registry(settings.registry.tracking_uri).promote(model, version)
+        registry = Registry(settings.registry.tracking_uri)
+        if model not in (known := registry.names()):
+            sys.stderr.write(f"no model is registered as {model}; there are: {', '.join(known) or 'none'}\n")
+            return 2
+        champion = registry.promote(model, version)
     except RegistryError as error:
         sys.stderr.write(f"{error}\n")
         return 1

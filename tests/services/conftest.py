@@ -1,6 +1,7 @@
 import asyncio
 import io
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,17 +26,21 @@ from masking.voice.mel import log_mel
 from masking.voice.procedural import Speaker, lexicon, speak
 from masking.voice.types import BANDS, RATE, Mono
 from mlops.metrics import Metrics
+from mlops.predictions.recorder import database_of
+from mlops.predictions.table import PREDICTIONS
 from mlops.registry.bundle import open_bundle
+from mlops.rollout.traffic import Split, Variant
 from mlops.settings import Settings, load_settings
 from pipelines.voice.bundles import assemble
 from services.serving.app import serving_app
+from services.serving.faces import check_faces
 from services.serving.voices import Figures, Voices
 from services.serving.watcher import Source
 
 ROOT = Path(__file__).resolve().parents[2]
 BRIGHT, DIM = 245, 215
 HOST = "http://127.0.0.1:8000"
-QUICK = {"serving__threads": 2, "registry__poll_seconds": 0.02, "masking__search": "fast"}
+QUICK = {"serving__threads": 2, "registry__traffic_seconds": 0.02, "masking__search": "fast"}
 
 
 @dataclass
@@ -80,17 +85,34 @@ class Registry:
     stamp_error: Exception | None = None
     loads: int = 0
     maskers: Mapping[str, Masker] = field(default_factory=lambda: MASKERS)
+    beside: Variant | None = None
+    detectors: dict[str, BrightSpots] = field(default_factory=dict)
 
     def stamp(self) -> str | None:
         if self.stamp_error is not None:
             raise self.stamp_error
-        return self.version
+        return None if self.version is None else f"{self.version} {self.beside}"
 
-    def load(self) -> LoadedModel:
+    def split(self) -> Split | None:
+        if self.version is None:
+            return None
+        if self.beside is None:
+            return Split.whole("face-detector", self.version, "0" * 64)
+        champion = Variant("champion", self.version, "0" * 64, 1 - self.beside.weight)
+        return Split("face-detector", (champion, self.beside), "salt", release="a-release")
+
+    def put_beside(self, version: str, weight: float = 0.5, **more: Any) -> BrightSpots:
+        """Let a challenger have a share of the traffic; its detector is returned."""
+        self.detectors[version] = BrightSpots()
+        self.beside = Variant("challenger", version, "0" * 64, weight, **more)
+        return self.detectors[version]
+
+    def load(self, variant: Variant) -> LoadedModel:
         self.loads += 1
         if self.error is not None:
             raise self.error
-        return LoadedModel("face-detector", str(self.version), "fp32", self.detector, "0" * 64, maskers=self.maskers)
+        detector = self.detectors.get(variant.version, self.detector)
+        return LoadedModel("face-detector", variant.version, "fp32", detector, "0" * 64, maskers=self.maskers)
 
 
 @dataclass
@@ -99,10 +121,13 @@ class Braked:
 
     voices: "VoiceRegistry"
     session: Any
+    version: str
 
     def run(self, names: Any, inputs: Any) -> Any:
         self.voices.asked.set()
         assert self.voices.gate.wait(20)
+        if self.version in self.voices.broken:
+            raise RuntimeError("broken")
         if self.voices.error is not None:
             raise self.voices.error
         return self.session.run(names, inputs)
@@ -112,11 +137,13 @@ class Braked:
 class VoiceRegistry:
     """Where the app gets its models of voices from; a test changes ``version``, or what the graphs do."""
 
-    make: Callable[["VoiceRegistry"], VoiceModel]
+    make: Callable[["VoiceRegistry", str], VoiceModel]
     version: str | None = "1"
     error: Exception | None = None
     load_error: Exception | None = None
     figures: Figures = field(default_factory=dict)
+    beside: Variant | None = None
+    broken: set[str] = field(default_factory=set)
     gate: threading.Event = field(default_factory=threading.Event)
     asked: threading.Event = field(default_factory=threading.Event)
 
@@ -124,12 +151,18 @@ class VoiceRegistry:
         self.gate.set()
 
     def stamp(self) -> str | None:
-        return self.version
+        return None if self.version is None else f"{self.version} {self.beside}"
 
-    def load(self) -> Voices:
+    def split(self) -> Split | None:
+        if self.version is None or self.beside is None:
+            return None if self.version is None else Split.whole("voice-masker", self.version, "0" * 64)
+        champion = Variant("champion", self.version, "0" * 64, 1 - self.beside.weight)
+        return Split("voice-masker", (champion, self.beside), "salt")
+
+    def load(self, variant: Variant) -> Voices:
         if self.load_error is not None:
             raise self.load_error
-        return Voices(self.make(self), self.figures)
+        return Voices(self.make(self, variant.version), self.figures)
 
 
 def draw(suffix: str = ".jpg", faces: int = 2, width: int = 320, height: int = 240) -> bytes:
@@ -236,12 +269,29 @@ def voice_model(voice_bundle: Path) -> VoiceModel:
 
 @pytest.fixture
 def voices(voice_model: VoiceModel) -> Iterator[VoiceRegistry]:
-    def make(registry: VoiceRegistry) -> VoiceModel:
-        return replace(voice_model, version=str(registry.version), vad=Braked(registry, voice_model.vad))
+    def make(registry: VoiceRegistry, version: str) -> VoiceModel:
+        return replace(voice_model, version=version, vad=Braked(registry, voice_model.vad, version))
 
     made = VoiceRegistry(make)
     yield made
     made.gate.set()
+
+
+@pytest.fixture
+def predictions(rows_of: dict[str, object]) -> Callable[..., list[dict[str, Any]]]:
+    """Give the rows of predictions, oldest first, as soon as there are so many."""
+    database = database_of(settings_of(**rows_of).predictions)
+
+    def read(most: int) -> list[dict[str, Any]]:
+        for _ in range(400):
+            with database.reading() as connection:
+                rows = connection.execute(PREDICTIONS.select().order_by(PREDICTIONS.c.time)).mappings().all()
+            if len(rows) >= most:
+                return [dict(row) for row in rows]
+            time.sleep(0.02)
+        raise AssertionError(f"there are {len(rows)} rows")
+
+    return read
 
 
 @pytest.fixture
@@ -250,13 +300,28 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def make_client(registry: Registry, voices: VoiceRegistry, metrics: Metrics) -> Callable[..., object]:
+def rows_of(tmp_path: Path) -> dict[str, object]:
+    """Settings that keep predictions in the test's folder."""
+    return {
+        "predictions__url": f"sqlite:///{tmp_path}/predictions.db",
+        "predictions__spool_path": tmp_path / "predictions",
+        "predictions__flush_seconds": 0.05,
+        "capture__path": tmp_path / "captures",
+        "registry__bundles_path": tmp_path / "bundles",
+    }
+
+
+@pytest.fixture
+def make_client(
+    registry: Registry, voices: VoiceRegistry, metrics: Metrics, rows_of: dict[str, object]
+) -> Callable[..., object]:
     """Serve with settings laid over: ``with make_client(serving__threads=1) as client``."""
 
     @contextmanager
     def make(**variables: object) -> Iterator[TestClient]:
-        models, voice_models = Source(registry.stamp, registry.load), Source(voices.stamp, voices.load)
-        app = serving_app(settings_of(**variables), metrics, models, voice_models)
+        models = Source(registry.stamp, registry.split, registry.load, check_faces)
+        voice_models = Source(voices.stamp, voices.split, voices.load)
+        app = serving_app(settings_of(**rows_of | variables), metrics, models, voice_models)
         with TestClient(app, base_url=HOST) as client:
             while registry.version and not registry.error and client.get("/readyz").status_code != 200:
                 pass
@@ -274,13 +339,16 @@ def client(make_client: Callable[..., object]) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def make_async_client(registry: Registry, voices: VoiceRegistry, metrics: Metrics) -> Callable[..., object]:
+def make_async_client(
+    registry: Registry, voices: VoiceRegistry, metrics: Metrics, rows_of: dict[str, object]
+) -> Callable[..., object]:
     """The same for many requests at a time: ``async with make_async_client() as client``."""
 
     @asynccontextmanager
     async def make(**variables: object) -> AsyncIterator[httpx2.AsyncClient]:
-        models, voice_models = Source(registry.stamp, registry.load), Source(voices.stamp, voices.load)
-        app = serving_app(settings_of(**variables), metrics, models, voice_models)
+        models = Source(registry.stamp, registry.split, registry.load, check_faces)
+        voice_models = Source(voices.stamp, voices.split, voices.load)
+        app = serving_app(settings_of(**rows_of | variables), metrics, models, voice_models)
         transport = httpx2.ASGITransport(app)
         async with app.router.lifespan_context(app), httpx2.AsyncClient(transport=transport, base_url=HOST) as client:
             for _ in range(1000):

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -77,25 +76,8 @@ def _ready(client: httpx2.Client) -> bool:
     return all(client.get("/readyz").status_code == 200 for _ in range(8))
 
 
-class Caller(httpx2.Client):
-    """Asks again where an answer was cut short, as a caller does whom its length tells so.
-
-    Caddy 2.6 now and then closes its own connection to a busy replica while it reads an answer; nobody takes what came
-    for the whole.
-    """
-
-    def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        try:
-            return super().send(request, **options)
-        except httpx2.RemoteProtocolError as error:
-            if "complete message body" not in str(error):
-                raise
-            sys.stderr.write(f"an answer to {request.method} {request.url.path} was cut short: {error}\n")
-            return super().send(request, **options)
-
-
 def _client(port_variable: str, port: int) -> httpx2.Client:
-    return Caller(base_url=f"{HOST}:{os.environ.get(port_variable, port)}", timeout=60)
+    return httpx2.Client(base_url=f"{HOST}:{os.environ.get(port_variable, port)}", timeout=60)
 
 
 @pytest.fixture(scope="session")

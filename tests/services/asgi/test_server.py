@@ -27,17 +27,18 @@ MASK = "/v1/mask/image"
 
 
 @pytest.fixture
-def port(registry: Any) -> Iterator[int]:
+def port(registry: Any, rows_of: dict[str, object]) -> Iterator[int]:
     settings = load_settings(
         environ={
             "MASKER_SERVER__PORT": "0",
             "MASKER_SERVING__THREADS": "1",
             "MASKER_LIMITS__IMAGE_BYTES": str(LIMIT),
             "MASKER_LIMITS__UPLOAD_SECONDS": "0.5",
-            "MASKER_REGISTRY__POLL_SECONDS": "0.02",
+            "MASKER_REGISTRY__TRAFFIC_SECONDS": "0.02",
         }
+        | {f"MASKER_{name.upper()}": str(value) for name, value in rows_of.items()}
     )
-    app = serving_app(settings, Metrics(), Source(registry.stamp, registry.load))
+    app = serving_app(settings, Metrics(), Source(registry.stamp, registry.split, registry.load))
     server = uvicorn.Server(server_config(app, settings.server))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -103,9 +104,9 @@ def serve(**variables: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_it_starts_without_a_model_and_stops_at_a_signal(tmp_path: Path, stop: signal.Signals) -> None:
+def test_it_starts_without_a_model_and_stops_at_a_signal(rows_of: dict[str, object], stop: signal.Signals) -> None:
     number = free_port()
-    with serve(server__port=str(number), registry__bundles_path=str(tmp_path)) as process:
+    with serve(server__port=str(number), **{name: str(value) for name, value in rows_of.items()}) as process:
         for _ in range(400):
             try:
                 connection = http.client.HTTPConnection("127.0.0.1", number, timeout=5)

@@ -68,9 +68,12 @@ async def test_a_new_champion_is_swapped_in_under_load_without_a_failed_request(
                 statuses.append(answer.status_code)
                 versions.append(answer.headers["x-model-version"])
 
+        async def answered() -> bool:
+            return registry.version in versions
+
         async def publish() -> None:
             for version in ("2", "3", "4"):
-                await asyncio.sleep(0.1)
+                await until(answered)
                 registry.version = version
 
         await asyncio.wait_for(asyncio.gather(publish(), *(ask() for _ in range(3))), 20)

@@ -2,16 +2,25 @@
 
 import re
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
 import pytest
 from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 from starlette.testclient import TestClient
 
+from mlops.database import Database
 from mlops.metrics import Metrics
-from mlops.registry.bundle import current, write_manifest
+from mlops.registry.bundle import current, installed, on_disk, write_manifest
 from mlops.registry.mlflow import Registry
+from mlops.registry.refusal import refusal
+from mlops.rollout import state
+from mlops.rollout.state import Release, Step
+from mlops.rollout.store import ReleaseStore
+from mlops.rollout.table import TABLES
 from mlops.settings import Settings, load_settings
 from services.worker.app import worker_app
 from services.worker.pull import Puller
@@ -26,8 +35,16 @@ def settings(tmp_path: Path) -> Settings:
             "MASKER_REGISTRY__TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
             "MASKER_REGISTRY__BUNDLES_PATH": str(tmp_path / "bundles"),
             "MASKER_REGISTRY__POLL_SECONDS": "0.05",
+            "MASKER_DATABASE__URL": f"sqlite:///{tmp_path}/platform.db",
         }
     )
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[ReleaseStore]:
+    database = Database(settings.database, TABLES)
+    yield ReleaseStore(database)
+    database.close()
 
 
 def until(worker: TestClient, outcome: str, seconds: float = 30) -> None:
@@ -66,7 +83,7 @@ def test_the_champion_is_brought_and_a_forged_one_is_refused(
 
 
 def test_both_models_are_brought_and_one_that_is_refused_keeps_the_other_from_nothing(
-    settings: Settings, logged_run: str, logged_digest: str, tmp_path: Path
+    settings: Settings, store: ReleaseStore, logged_run: str, logged_digest: str, tmp_path: Path
 ) -> None:
     registry, root = Registry(settings.registry.tracking_uri), settings.registry.bundles_path
     voice = tmp_path / "voice"
@@ -79,7 +96,7 @@ def test_both_models_are_brought_and_one_that_is_refused_keeps_the_other_from_no
         mlflow.log_artifacts(str(voice), "bundle")
     registry.promote(NAME, registry.register(NAME, logged_run, "bundle", "f" * 64, {}).version)
     registry.promote(VOICE, registry.register(VOICE, run.info.run_id, "bundle", digest, {}).version)
-    puller = Puller(settings.registry, CollectorRegistry())
+    puller = Puller(settings.registry, CollectorRegistry(), store)
     assert puller.pull() == "refused"
     assert current(root, NAME) is None
     bundle = current(root, VOICE)
@@ -100,3 +117,129 @@ def test_a_registry_that_does_not_answer_is_counted_and_survived(
     with TestClient(worker_app(away, Metrics()), "http://127.0.0.1:8000") as worker:
         until(worker, "failed")
         assert "masker_registry_up 0.0" in worker.get("/metrics").text
+
+
+def bundle_of(name: str, content: bytes, folder: Path, uri: str) -> tuple[str, str]:
+    """Log a bundle of a model; gives the run and the digest."""
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(content)
+    (folder / "golden.npz").write_bytes(b"golden")
+    (folder / "signature.json").write_text("{}")
+    digest = write_manifest(folder, name, "onnx", {"fp32": "model.onnx"}, "golden.npz", signature="signature.json")
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_experiment("made")
+    with mlflow.start_run() as run:
+        mlflow.log_artifacts(str(folder), "bundle")
+    return run.info.run_id, digest
+
+
+@pytest.fixture
+def demo(settings: Settings, logged_run: str, tmp_path: Path) -> tuple[Registry, Release]:
+    """A generic model with two versions, the first champion, and a release of the second that nobody has begun."""
+    uri = settings.registry.tracking_uri
+    registry = Registry(uri)
+    digests = []
+    for number in ("1", "2"):
+        run, digest = bundle_of("demo", number.encode(), tmp_path / f"demo-{number}", uri)
+        registry.register("demo", run, "bundle", digest, {})
+        digests.append(digest)
+    registry.promote("demo", "1")
+    release = Release(
+        "a" * 32, "demo", "demo", "canary", "2", digests[1], "1", digests[0], (Step(0.5, 1.0, 1),), "low", "ada",
+        "a test", 0.0, 0.0,
+    )  # fmt: skip
+    return registry, release
+
+
+def moved(store: ReleaseStore, release: Release, after: Release) -> Release:
+    return store.move(release, after, "ada", after.phase)
+
+
+def test_any_model_with_a_champion_is_brought(
+    settings: Settings, store: ReleaseStore, demo: tuple[Registry, Release]
+) -> None:
+    puller = Puller(settings.registry, CollectorRegistry(), store)
+    assert puller.pull() == "pulled"
+    bundle = current(settings.registry.bundles_path, "demo")
+    assert bundle is not None
+    assert (bundle.version, bundle.architecture) == ("1", "onnx")
+
+
+def test_what_a_release_wants_is_brought_and_its_aliases_reach_the_registry_before_it_is_believed(
+    settings: Settings, store: ReleaseStore, demo: tuple[Registry, Release]
+) -> None:
+    (registry, release), root = demo, settings.registry.bundles_path
+    puller = Puller(settings.registry, CollectorRegistry(), store)
+    puller.pull()
+    release, _ = store.create(release)
+    release = moved(store, release, state.prepare(release, 1.0))
+    assert puller.pull() == "pulled"
+    assert on_disk(root, "demo", "2", release.candidate_digest) is not None
+    assert (installed(root, "demo") or ("",))[0] == "1"
+    assert refusal(root, "demo", "2") is None
+    release = moved(store, release, state.start(release, 2.0))
+    puller.pull()
+    assert registry.resolve("demo", "challenger").version == "2"
+    registry.promote("demo", "2")
+    puller.pull()
+    assert (installed(root, "demo") or ("",))[0] == "1", "while a release splits the traffic, no alias moves it"
+    registry.promote("demo", "1")
+    release = moved(store, release, state.advance(release, 3.0))
+    release = moved(store, release, state.succeed(release, 4.0))
+    puller.pull()
+    champion = registry.champion("demo")
+    assert champion is not None
+    assert (champion.version, champion.aliases) == ("2", ("champion",))
+    assert registry.resolve("demo", "previous").version == "1"
+    assert (installed(root, "demo") or ("",))[0] == "2"
+    assert list(store.aliases_pending()) == []
+
+
+@pytest.mark.parametrize(("version", "why"), [("2", "not the file that was registered"), ("7", "no version 7")])
+def test_whoever_waits_for_a_version_that_cannot_be_had_is_told_why(
+    settings: Settings, store: ReleaseStore, demo: tuple[Registry, Release], tmp_path: Path, version: str, why: str
+) -> None:
+    (registry, _), root = demo, settings.registry.bundles_path
+    run = registry.resolve("demo", "2").run_id
+    (stored,) = (tmp_path / "artifacts" / run).rglob("model.onnx")
+    stored.write_bytes(b"forged")
+    store.claim("demo", "demo", "a" * 32, [version])
+    puller = Puller(settings.registry, CollectorRegistry(), store)
+    assert puller.pull() == "refused"
+    assert why in (refusal(root, "demo", version) or "")
+    if version == "2":
+        stored.write_bytes(b"2")
+        assert puller.pull() == "pulled"
+        assert refusal(root, "demo", version) is None
+
+
+def test_while_nobody_can_say_what_a_release_has_changed_the_champion_stays(
+    settings: Settings, store: ReleaseStore, demo: tuple[Registry, Release], tmp_path: Path
+) -> None:
+    (registry, _), root = demo, settings.registry.bundles_path
+    Puller(settings.registry, CollectorRegistry(), store).pull()
+    (tmp_path / "no-database").mkdir()
+    away = settings.database.model_copy(update={"url": SecretStr(f"sqlite:///{tmp_path}/no-database")})
+    puller = Puller(settings.registry, CollectorRegistry(), ReleaseStore(Database(away, TABLES)))
+    registry.promote("demo", "2")
+    assert puller.pull() == "unchanged"
+    assert (installed(root, "demo") or ("",))[0] == "1"
+    (root / "demo" / "champion.json").unlink()
+    assert puller.pull() == "pulled", "a machine that has nothing yet is served all the same"
+    assert (installed(root, "demo") or ("",))[0] == "2"
+
+
+def test_a_champion_that_the_registry_has_lost_goes_on_serving(
+    settings: Settings, store: ReleaseStore, demo: tuple[Registry, Release]
+) -> None:
+    (registry, release), root = demo, settings.registry.bundles_path
+    puller = Puller(settings.registry, CollectorRegistry(), store)
+    puller.pull()
+    release, _ = store.create(replace(release, candidate="7"))
+    for step in (state.prepare, state.start, state.advance, state.succeed):
+        release = moved(store, release, step(release, 1.0))
+    assert puller.pull() == "refused"
+    assert [operation.alias for operation in store.aliases_pending()] == ["champion"]
+    registry.promote("demo", "2")
+    puller.pull()
+    assert (installed(root, "demo") or ("",))[0] == "1"

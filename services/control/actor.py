@@ -1,0 +1,18 @@
+"""Who acts. There are no accounts yet: the header is a claim, and the audit log has it as such."""
+
+from typing import Annotated, Final
+
+from fastapi import Header
+
+ACTOR_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$"
+
+Acting = Annotated[
+    str,
+    Header(
+        alias="X-Actor",
+        pattern=ACTOR_PATTERN,
+        description="Who acts, for the audit log. A claim: nobody checks it, so trust it as far as you trust everybody "
+        "who can reach this address.",
+    ),
+]
+"""The parameter of a route that changes something."""

@@ -1,0 +1,98 @@
+"""From what somebody asks for to an experiment: versions are looked up, and what it takes is computed beforehand."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mlops.database import Database
+from mlops.experiments.plan import CONTROL, Arm, Metric, Plan, PlanError
+from mlops.experiments.power import DAY, duration
+from mlops.experiments.reading import PredictionReader
+from mlops.experiments.state import DRAFT, Experiment
+from mlops.experiments.store import ExperimentStore
+from mlops.registry.bundle import BundleError, installed
+from mlops.rollout.state import IllegalMove
+from mlops.rollout.store import new_identity
+from mlops.settings import Settings
+from services.control.endpoints import model_of
+from services.control.experiment_views import ArmRequest, ExperimentRequest
+from services.control.lookup import Lookup
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentPlanner:
+    """Makes experiments of what people ask for. It blocks: registry, databases and the folder of bundles are asked.
+
+    Attributes:
+        settings: The whole tree.
+        store: Where experiments go.
+        reader: What predictions of the past say.
+        lookup: How the registry is asked.
+        clock: Seconds since the epoch.
+    """
+
+    settings: Settings
+    store: ExperimentStore
+    reader: PredictionReader
+    lookup: Lookup
+    clock: Callable[[], float] = time.time
+
+    def create(self, wanted: ExperimentRequest, actor: str) -> Experiment:
+        """Add the experiment that somebody asks for, as a draft.
+
+        Raises:
+            UnknownVersion: The registry has no such model or version.
+            IllegalMove: There is no champion to compare with.
+            PlanError: It makes no sense, or nothing tells what a metric is to be compared with.
+        """
+        now = self.clock()
+        plan = self._plan(wanted, model_of(wanted.endpoint, self.settings.registry))
+        control = plan.arms[0].version
+        past = self.reader.past(plan.endpoint, control, plan.metrics, plan.window_seconds, now)
+        a_day = past.subjects_a_day if wanted.subjects_a_day is None else wanted.subjects_a_day
+        needs = duration(plan, past.expected, a_day)
+        return self.store.create(Experiment(new_identity(), plan, needs, DRAFT, actor, wanted.reason, now))
+
+    def _plan(self, wanted: ExperimentRequest, model: str) -> Plan:
+        given = self.settings.experiments
+        version, digest = self._champion(model)
+        control = Arm(CONTROL, version, 1 - sum(arm.weight for arm in wanted.arms), digest)
+        longest = given.longest_seconds if wanted.longest_days is None else wanted.longest_days * DAY
+        kept = self.settings.predictions.keep_seconds
+        if longest > kept:
+            raise PlanError(f"predictions are kept for {kept / DAY:.1f} days, and no experiment outlasts its rows")
+        return Plan(
+            endpoint=wanted.endpoint,
+            model=model,
+            arms=(control, *(self._arm(model, arm, control) for arm in wanted.arms)),
+            metrics=tuple(Metric(**metric.model_dump()) for metric in wanted.metrics),
+            alpha=given.alpha if wanted.alpha is None else wanted.alpha,
+            power=given.power if wanted.power is None else wanted.power,
+            longest_seconds=longest,
+            window_seconds=wanted.window_seconds,
+            least_subjects=given.least_subjects if wanted.least_subjects is None else wanted.least_subjects,
+            method=wanted.method,
+        )
+
+    def _arm(self, model: str, asked: ArmRequest, control: Arm) -> Arm:
+        if asked.version is None or asked.version == control.version:
+            return Arm(asked.name, control.version, asked.weight, control.digest, asked.policy)
+        found = self.lookup.resolve(model, asked.version)
+        return Arm(asked.name, found.version, asked.weight, found.digest, asked.policy)
+
+    def _champion(self, model: str) -> tuple[str, str]:
+        try:
+            champion = installed(self.settings.registry.bundles_path, model)
+        except BundleError as error:
+            raise IllegalMove(f"nobody can say which version of {model} serves: {error}") from error
+        if champion is None:
+            raise IllegalMove(f"{model} has no champion to compare with")
+        return champion
+
+
+def experiment_planner(
+    settings: Settings, platform: Database, predictions: Database, lookup: Lookup
+) -> ExperimentPlanner:
+    """Return a planner over the platform's database, made with `mlops.experiments.table.TABLES`, and predictions."""
+    reader = PredictionReader(predictions, settings.experiments.history_seconds)
+    return ExperimentPlanner(settings, ExperimentStore(platform), reader, lookup)

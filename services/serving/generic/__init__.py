@@ -1,0 +1,1 @@
+"""Endpoints of generic models: bytes in, bytes out, whatever carries them."""

@@ -1,0 +1,143 @@
+"""FastAPI's way to a predictor: reads the body within its limits, waits for a thread where one is worth it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Final, Protocol
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from masking.errors import MaskingError
+from mlops.generic.loading import GenericModel
+from mlops.generic.tensors import BadInput
+from mlops.logging import request_id
+from services.asgi.body import read_media
+from services.asgi.errors import RequestError
+from services.serving.generic.bodies import as_array
+from services.serving.generic.calls import HEADER_LENGTH, Asked, Call, Kind, Reply
+from services.serving.generic.explain import Explained, explain, runs_of
+from services.serving.generic.pool import Pool
+from services.serving.generic.predictor import Predictor
+from services.serving.generic.tickets import Ticket
+from services.serving.subject import SUBJECT_HEADER, VARIANT_HEADER
+
+LARGE_BYTES: Final = 262_144
+"""A body from here on is read in a thread: decoding it takes milliseconds, and others would wait for them."""
+
+
+class Held(Protocol):
+    """The bytes that one request holds."""
+
+    def add(self, size_bytes: int) -> None:
+        """Hold more; raises Busy where there is no room."""
+
+
+class Carrier:
+    """Carries requests to a predictor and its answers back.
+
+    Args:
+        predictor: Who answers.
+        pool: Threads for what is not quick.
+        body_bytes: Largest body.
+        body_seconds: Time within which it must have arrived.
+        holding: Counts the bytes of a request while it lasts.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        pool: Pool,
+        body_bytes: int,
+        body_seconds: float,
+        holding: Callable[[], AbstractContextManager[Held]],
+    ) -> None:
+        self.predictor = predictor
+        self.pool = pool
+        self.body_bytes = body_bytes
+        self._body_seconds = body_seconds
+        self._holding = holding
+
+    async def carry(self, request: Request, kind: Kind, endpoint: str, version: str | None = None) -> Response:
+        """Answer a request; what goes wrong is an answer, too."""
+        call = _call_of(request, kind, endpoint, version)
+        try:
+            with self._holding() as held:
+                call.body = (await read_media(request, self.body_bytes, self._body_seconds, held.add)).data
+                return _response(await self.answer(call))
+        except (RequestError, MaskingError) as error:
+            return _response(self.predictor.refuse(call, error))
+
+    async def explain(self, request: Request, endpoint: str) -> Response:
+        """Answer what the answer to a request hangs on; it is a row of its own, as any answer."""
+        call = _call_of(request, "predict", endpoint, None)
+        try:
+            with self._holding() as held:
+                call.body = (await read_media(request, self.body_bytes, self._body_seconds, held.add)).data
+                ticket = self.predictor.begin(call)
+                if ticket.error is not None or ticket.chosen is None or ticket.asked is None:
+                    return _response(self.predictor.end(ticket))
+                return await self._explained(ticket, ticket.chosen.model, ticket.asked)
+        except (RequestError, MaskingError, BadInput) as error:
+            return _response(self.predictor.refuse(call, error))
+
+    async def _explained(self, ticket: Ticket, model: GenericModel, asked: Asked) -> Response:
+        runs = runs_of(model, asked.rows)
+        features = as_array(asked.inputs[model.inputs[0].name], model.inputs[0])
+        found: list[Explained] = []
+
+        def work() -> None:
+            self.predictor.run([ticket])
+            found.append(explain(model, features))
+
+        await self.pool.run(work, model.cost.seconds(runs))
+        reply = self.predictor.end(ticket)
+        if reply.status == 200:
+            reply.body = msgspec.json.encode(found[0])
+        return _response(reply)
+
+    async def answer(self, call: Call) -> Reply:
+        """Answer a call whose body is there."""
+        if len(call.body) >= LARGE_BYTES:
+            ticket = await asyncio.to_thread(self.predictor.begin, call)
+        else:
+            ticket = self.predictor.begin(call)
+        return await self.finish(ticket)
+
+    async def finish(self, ticket: Ticket) -> Reply:
+        """Answer a ticket that was begun."""
+        if self.predictor.is_quick(ticket):
+            self.predictor.run([ticket])
+            return self.predictor.end(ticket)
+        chosen, asked = ticket.chosen, ticket.asked
+        seconds = 0.0 if chosen is None or asked is None else chosen.model.cost.seconds(asked.rows)
+        try:
+            await self.pool.run(partial(self.predictor.run, [ticket]), seconds)
+        except RequestError as error:
+            ticket.error = error
+        return self.predictor.end(ticket)
+
+
+def _call_of(request: Request, kind: Kind, endpoint: str, version: str | None) -> Call:
+    headers = request.headers
+    return Call(
+        kind,
+        endpoint,
+        b"",
+        time.perf_counter(),
+        request_id.get() or "",
+        version,
+        headers.get(HEADER_LENGTH) if kind == "infer" else None,
+        headers.get(SUBJECT_HEADER),
+        headers.get("cookie"),
+        headers.get(VARIANT_HEADER),
+        request.client.host if request.client else "",
+    )
+
+
+def _response(reply: Reply) -> Response:
+    headers = dict(reply.headers) | {"X-Prediction-Id": reply.identity} | dict(reply.extra)
+    return Response(reply.body, reply.status, headers)

@@ -1,0 +1,215 @@
+"""From bytes to bytes: what a call to a generic endpoint goes through, whichever way it came in.
+
+`begin` chooses who answers and reads the body, `run` has the models compute, all calls that share a model in one run
+where its calibration says that this pays, and `end` writes the answer and leaves a row. None of them waits, and none of
+them raises: what goes wrong is an answer, too.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+from prometheus_client import Counter
+
+from masking.errors import MaskingError
+from mlops.generic.loading import GenericModel
+from mlops.generic.tensors import BadInput
+from mlops.metrics import Metrics
+from mlops.predictions.row import OK, new_identity
+from services.asgi.errors import NoOverride, RequestError, UnknownEndpoint
+from services.serving.endpoints import Chosen, Endpoint
+from services.serving.generic.answers import inference, predictions
+from services.serving.generic.bodies import read
+from services.serving.generic.calls import BINARY, HEADER_LENGTH, JSON, Call, Headers, Reply
+from services.serving.generic.faults import fault
+from services.serving.generic.runs import run_all, run_batch
+from services.serving.generic.tickets import Ticket, outcome_of_call, row_of
+from services.serving.ledger import Records, blames
+from services.serving.subject import Overrides, subject_of
+
+QUICK_SECONDS: Final = 0.0005
+"""A request that costs less runs where it arrived: handing it to a thread would cost more than that gives."""
+KEPT_HEADERS: Final = 256
+log = logging.getLogger(__name__)
+
+Endpoints = Mapping[str, Endpoint[GenericModel]]
+
+
+class Around(msgspec.Struct, frozen=True):
+    """What stands around every prediction; each may be left out.
+
+    Attributes:
+        overrides: Who may pick a variant.
+        records: Takes the rows.
+        capture: Takes what went in and out of an answered call.
+        shadow: Takes an answered call, for a version that nobody hears.
+    """
+
+    overrides: Overrides
+    records: Records | None = None
+    capture: Callable[[Ticket], None] | None = None
+    shadow: Callable[[Ticket], None] | None = None
+
+
+class Predictor:
+    """Answers calls.
+
+    Args:
+        endpoints: The generic endpoints by name; may change.
+        around: What stands around every prediction.
+        metrics: What is counted.
+    """
+
+    def __init__(self, endpoints: Endpoints, around: Around, metrics: Metrics) -> None:
+        self.endpoints = endpoints
+        self._around = around
+        self._counted = metrics.predictions
+        self._counters: dict[tuple[str, str], Counter] = {}
+        self._headers: dict[tuple[str, str, str, str], Headers] = {}
+
+    def begin(self, call: Call) -> Ticket:
+        """Choose who answers a call, and read its body; the ticket has what went wrong."""
+        ticket = self._ticket(call)
+        try:
+            endpoint = self.endpoints.get(call.endpoint)
+            if endpoint is None:
+                raise UnknownEndpoint("GET /v1/endpoints lists those that there are")
+            ticket.subject = subject_of(call.subject, call.session, call.request_id)
+            ticket.chosen = self._choose(endpoint, call, ticket.subject)
+            ticket.asked = read(call, ticket.chosen.model)
+        except (RequestError, MaskingError, BadInput) as error:
+            ticket.error = error
+        except Exception as error:
+            log.exception("a request to a generic endpoint cannot be read")
+            ticket.error = error
+        return ticket
+
+    def is_quick(self, ticket: Ticket) -> bool:
+        """Say whether it is worth no thread."""
+        if ticket.error is not None or ticket.chosen is None or ticket.asked is None:
+            return True
+        return ticket.chosen.model.cost.seconds(ticket.asked.rows) < QUICK_SECONDS
+
+    def run(self, tickets: Sequence[Ticket]) -> None:
+        """Have the models compute for all tickets that have no error yet; may be called in a thread."""
+        run_all(tickets)
+        for ticket in tickets:
+            if ticket.error is not None and blames(ticket.error, ticket.chosen):
+                self._rescue(ticket)
+
+    def refuse(self, call: Call, error: Exception) -> Reply:
+        """Return the answer to a call that came to nothing before its body was there."""
+        ticket = self._ticket(call)
+        ticket.error = error
+        return self.end(ticket)
+
+    def end(self, ticket: Ticket) -> Reply:
+        """Return the answer, and leave a row of it."""
+        reply = self._reply(ticket)
+        try:
+            self._account(ticket, reply.status)
+        except Exception:
+            # Whoever asked gets his answer, and so does everybody who asked at the same time.
+            log.exception("an answer of a generic endpoint cannot be accounted for")
+        return reply
+
+    def _account(self, ticket: Ticket, status: int) -> None:
+        around = self._around
+        if ticket.call.endpoint in self.endpoints:
+            outcome = OK if ticket.error is None else outcome_of_call(ticket.error)
+            self._count(ticket.call.endpoint, outcome)
+            if around.records is not None:
+                around.records.record(row_of(ticket, outcome, status))
+        if ticket.error is None:
+            if around.capture is not None:
+                around.capture(ticket)
+            if around.shadow is not None:
+                around.shadow(ticket)
+
+    def _ticket(self, call: Call) -> Ticket:
+        identity = new_identity()
+        if not call.request_id:
+            call.request_id = identity
+        return Ticket(call, identity)
+
+    def _rescue(self, ticket: Ticket) -> None:
+        """Have the champion answer what a candidate failed at; that failure is a row of its own."""
+        failed = Ticket(ticket.call, new_identity(), ticket.subject, ticket.chosen, ticket.asked, None, ticket.error)
+        endpoint = self.endpoints.get(ticket.call.endpoint)
+        if endpoint is None or failed.error is None:
+            return
+        if self._around.records is not None:
+            self._around.records.record(row_of(failed, outcome_of_call(failed.error), 500))
+        try:
+            ticket.chosen, ticket.error = endpoint.champion(), None
+            ticket.asked = read(ticket.call, ticket.chosen.model)
+            run_batch([ticket])
+        except (RequestError, BadInput) as error:
+            ticket.error = error
+
+    def _count(self, endpoint: str, outcome: str) -> None:
+        counter = self._counters.get((endpoint, outcome))
+        if counter is None:
+            counter = self._counters[endpoint, outcome] = self._counted.labels(endpoint, outcome)
+        counter.inc()
+
+    def _choose(self, endpoint: Endpoint[GenericModel], call: Call, subject: str) -> Chosen[GenericModel]:
+        if call.variant is None and call.version is None:
+            return endpoint.choose(subject)
+        champion = endpoint.champion()
+        if call.variant is None and call.version == champion.model.version:
+            return champion
+        if not self._around.overrides.allows(call.client):
+            raise NoOverride("the setting serving.override_networks names who may")
+        if call.variant is not None:
+            return endpoint.choose(subject, call.variant)
+        for variant in champion.split.variants:
+            if variant.version == call.version and not variant.shadow:
+                return endpoint.choose(subject, variant.name)
+        raise UnknownEndpoint("no such version answers here")
+
+    def _reply(self, ticket: Ticket) -> Reply:
+        if ticket.error is None:
+            try:
+                return self._written(ticket)
+            except Exception as error:
+                log.exception("an answer of a generic endpoint cannot be written")
+                ticket.error = error
+        return self._failed(ticket)
+
+    def _written(self, ticket: Ticket) -> Reply:
+        call, chosen, share, asked = ticket.call, ticket.chosen, ticket.share, ticket.asked
+        if chosen is None or share is None or asked is None:
+            raise RuntimeError("a ticket without an error that was not run")
+        version, variant = chosen.model.version, chosen.variant.name
+        if call.kind == "predict":
+            body = predictions(share, variant, ticket.identity)
+            return Reply(200, self._named(call.endpoint, version, variant, JSON), body, ticket.identity)
+        body, length = inference(share, asked, call.endpoint)
+        extra = () if length is None else ((HEADER_LENGTH, str(length)),)
+        kind = JSON if length is None else BINARY
+        return Reply(200, self._named(call.endpoint, version, variant, kind), body, ticket.identity, extra)
+
+    def _failed(self, ticket: Ticket) -> Reply:
+        call, chosen, error = ticket.call, ticket.chosen, ticket.error
+        if error is None:
+            raise RuntimeError("a ticket without an error")
+        told = fault(error, call.kind, call.request_id)
+        version, variant = (chosen.model.version, chosen.variant.name) if chosen is not None else ("", "")
+        endpoint = call.endpoint if call.endpoint in self.endpoints else ""
+        headers = self._named(endpoint, version, variant, told.media_type)
+        return Reply(told.status, headers, told.body, ticket.identity, told.headers)
+
+    def _named(self, endpoint: str, version: str, variant: str, kind: str) -> Headers:
+        """Return the headers that name what answered, the same object for the same facts."""
+        key = endpoint, version, variant, kind
+        headers = self._headers.get(key)
+        if headers is None:
+            if len(self._headers) >= KEPT_HEADERS:
+                self._headers.clear()
+            facts = ("X-Endpoint", endpoint), ("X-Model-Version", version), ("X-Variant", variant)
+            named = tuple((name, value) for name, value in facts if value)
+            headers = (("Content-Type", kind), ("Cache-Control", "no-store"), *named)
+            self._headers[key] = headers
+        return headers

@@ -1,0 +1,188 @@
+"""Releases and rollbacks of real bundles in a real server, with requests all the while: none fails, none is late."""
+
+import http.client
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from mlops.registry.bundle import open_bundle, point
+from mlops.rollout.traffic import Split, Variant, remove_split, write_split
+
+ROOT = Path(__file__).resolve().parents[3]
+MODEL = "face-detector"
+CLIENTS = 4
+SLO_SECONDS = 2.0
+"""The promise of serving (`serving.queue_seconds` is 5); the machine of a test may be busy with other things."""
+MOVED_SECONDS = 2.0
+
+
+@dataclass
+class Answer:
+    begun: float
+    ended: float
+    status: int
+    version: str
+    variant: str
+    identity: str
+
+
+@dataclass
+class Load:
+    """Clients that ask again as soon as they are answered, and everything that they were told."""
+
+    port: int
+    photo: bytes
+    answers: list[Answer] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def ask(self, name: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        number = 0
+        while not self.stop.is_set():
+            number += 1
+            headers = {"Cache-Control": "no-store", "X-Subject-Id": f"{name}-{number}"}
+            begun = time.monotonic()
+            try:
+                connection.request("POST", "/v1/mask/image?search=fast", self.photo, headers)
+                answer = connection.getresponse()
+                answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                self.faults.append(repr(error))
+                connection.close()
+                continue
+            told = [answer.headers.get(header, "") for header in ("X-Model-Version", "X-Variant", "X-Prediction-Id")]
+            self.answers.append(Answer(begun, time.monotonic(), answer.status, *told))
+        connection.close()
+
+    def until(self, condition: Callable[[list[Answer]], bool], seconds: float = 40) -> None:
+        """Wait until what was answered from now on fulfils a condition."""
+        first, end = len(self.answers), time.monotonic() + seconds
+        while not condition(self.answers[first:]):
+            assert time.monotonic() < end, "it did not come about"
+            time.sleep(0.02)
+
+    def last(self, version: str) -> float:
+        """Return when the last answer by a version was given."""
+        return max(answer.ended for answer in self.answers if answer.version == version)
+
+
+@pytest.fixture
+def bundles(trained: Path, tmp_path: Path) -> Path:
+    for version in ("1", "2", "3", "4"):
+        shutil.copytree(trained, tmp_path / "bundles" / MODEL / version)
+    return tmp_path / "bundles"
+
+
+@pytest.fixture
+def digest(trained: Path) -> str:
+    return open_bundle(trained, "1").digest
+
+
+@pytest.fixture
+def load(
+    bundles: Path, digest: str, photo: bytes, rows_of: dict[str, object], tmp_path: Path, closed_port: int
+) -> Iterator[Load]:
+    point(bundles, MODEL, "1", digest)
+    given = rows_of | {
+        "server__port": closed_port,
+        "registry__bundles_path": bundles,
+        "serving__threads": 2,
+        "jobs__spool_path": tmp_path / "jobs",
+        "database__url": f"sqlite:///{tmp_path}/platform.db",
+        "logging__level": "ERROR",
+    }
+    environ = {**os.environ, **{f"MASKER_{name.upper()}": str(value) for name, value in given.items()}}
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen([sys.executable, "-m", "services.serving"], cwd=ROOT, env=environ, stderr=log)
+    wait_for(closed_port, server)
+    made = Load(closed_port, photo)
+    threads = [threading.Thread(target=made.ask, args=(name,)) for name in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield made
+    finally:
+        made.stop.set()
+        for thread in threads:
+            thread.join(30)
+        server.terminate()
+        assert server.wait(20) in (0, -15)
+
+
+def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        assert server.poll() is None
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", "/readyz")
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            pass
+        finally:
+            connection.close()
+        time.sleep(0.05)
+    raise AssertionError("the server is not ready")
+
+
+def split(digest: str, candidate: str, weight: float) -> Split:
+    champion = Variant("champion", "1", digest, 1 - weight)
+    return Split(MODEL, (champion, Variant("challenger", candidate, digest, weight)), "salt")
+
+
+def by(version: str, count: int = 5) -> Callable[[list[Answer]], bool]:
+    """Say whether so many answers were given by a version."""
+    return lambda answers: sum(answer.version == version for answer in answers) >= count
+
+
+def only(version: str, count: int = 10) -> Callable[[list[Answer]], bool]:
+    """Say whether the newest answers are all by a version."""
+    return lambda answers: len(answers) >= count and {answer.version for answer in answers[-count:]} == {version}
+
+
+def test_no_request_fails_or_is_late_while_versions_come_and_go(
+    load: Load, bundles: Path, digest: str, tmp_path: Path
+) -> None:
+    load.until(only("1"))
+    # A canary, its promotion, and the way back.
+    write_split(bundles, split(digest, "2", 0.5))
+    load.until(lambda answers: by("2")(answers) and by("1")(answers))
+    promoted = time.monotonic()
+    point(bundles, MODEL, "2", digest)
+    remove_split(bundles, MODEL)
+    load.until(only("2"))
+    last_old = load.last("1") - promoted
+    rolled_back = time.monotonic()
+    point(bundles, MODEL, "1", digest)
+    load.until(only("1"))
+    last_new = load.last("2") - rolled_back
+    # A version that nobody has loaded yet becomes champion at once.
+    point(bundles, MODEL, "3", digest)
+    load.until(only("3"))
+    # A candidate that is damaged, and a split that is: the champion goes on with everything.
+    point(bundles, MODEL, "1", digest)
+    load.until(only("1"))
+    (bundles / MODEL / "4/int8.onnx").write_bytes(b"nothing")
+    write_split(bundles, split(digest, "4", 0.9))
+    load.until(only("1", 30))
+    (bundles / MODEL / "traffic.json").write_text("{")
+    load.until(only("1", 30))
+    load.stop.set()
+
+    log = (tmp_path / "log").read_text()
+    assert load.faults == [], log
+    assert {answer.status for answer in load.answers} == {200}, log
+    assert "4" not in {answer.version for answer in load.answers}
+    assert max(answer.ended - answer.begun for answer in load.answers) < SLO_SECONDS
+    assert last_old <= MOVED_SECONDS
+    assert last_new <= MOVED_SECONDS
+    assert len({answer.identity for answer in load.answers}) == len(load.answers)

@@ -1,0 +1,264 @@
+"""From a registered version to all of the traffic and back: real MLflow, database, worker, control; serving is played.
+
+What plays serving does what serving does: it reads the local files, answers by them, and records a row of each answer.
+"""
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from starlette.testclient import TestClient
+
+from mlops.metrics import Metrics
+from mlops.predictions.recorder import Recorder
+from mlops.predictions.row import FAILED, OK, Prediction, new_identity
+from mlops.registry.bundle import installed, write_manifest
+from mlops.registry.mlflow import Registry
+from mlops.rollout.router import choose
+from mlops.rollout.traffic import CHALLENGER, effective
+from mlops.settings import Settings, load_settings
+from services.asgi.app import Part, create_app
+from services.control.app import control_part
+from services.control.lookup import lookup_of
+from services.worker.app import worker_part
+from services.worker.duties import duties
+from services.worker.rounds import rounds_part
+
+HOST = "http://127.0.0.1:8000"
+MODEL = "demo"
+ADA = {"X-Actor": "ada"}
+STEPS = [{"weight": weight, "seconds": 0.5, "minimum": 10} for weight in (0.3, 0.6)]
+WANTED = {"endpoint": MODEL, "version": "2", "reason": "better", "steps": STEPS}
+# Only the rounds, as `services.worker` runs them, without the import of MLflow.
+ROUNDS = """
+import time
+from mlops.metrics import Metrics
+from mlops.settings import load_settings
+from services.worker.duties import duties
+releases = next(each for each in duties(load_settings(), Metrics()) if each.name == "releases")
+while True:
+    releases.run()
+    time.sleep(0.05)
+"""
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {
+        "MASKER_REGISTRY__TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
+        "MASKER_REGISTRY__BUNDLES_PATH": str(tmp_path / "bundles"),
+        "MASKER_REGISTRY__POLL_SECONDS": "0.1",
+        "MASKER_DATABASE__URL": f"sqlite:///{tmp_path}/platform.db",
+        "MASKER_PREDICTIONS__URL": f"sqlite:///{tmp_path}/predictions.db",
+        "MASKER_PREDICTIONS__SPOOL_PATH": str(tmp_path / "spool"),
+        "MASKER_PREDICTIONS__PARQUET_PATH": str(tmp_path / "lake"),
+        "MASKER_PREDICTIONS__FLUSH_SECONDS": "0.05",
+        "MASKER_CAPTURE__PATH": str(tmp_path / "captures"),
+        "MASKER_ROLLOUT__TICK_SECONDS": "0.05",
+        "MASKER_ROLLOUT__GUARD_SECONDS": "0.1",
+    }
+
+
+@pytest.fixture
+def settings(environment: dict[str, str]) -> Settings:
+    return load_settings(environ=environment)
+
+
+@pytest.fixture
+def registry(settings: Settings, empty_registry: Path, tmp_path: Path) -> Registry:
+    """A registry with two versions of a small model, the first of which is champion."""
+    shutil.copyfile(empty_registry, tmp_path / "mlflow.db")
+    uri = settings.registry.tracking_uri
+    registry = Registry(uri)
+    mlflow.create_experiment("made", (tmp_path / "artifacts").as_uri())
+    mlflow.set_experiment("made")
+    for version in ("1", "2"):
+        folder = tmp_path / f"made-{version}"
+        folder.mkdir()
+        for file in ("model.onnx", "golden.npz", "signature.json"):
+            (folder / file).write_text(version)
+        digest = write_manifest(folder, MODEL, "onnx", {"fp32": "model.onnx"}, "golden.npz", signature="signature.json")
+        with mlflow.start_run() as run:
+            mlflow.log_artifacts(str(folder), "bundle")
+        registry.register(MODEL, run.info.run_id, "bundle", digest, {})
+    registry.promote(MODEL, "1")
+    registry.pull(MODEL, settings.registry.bundles_path)
+    return registry
+
+
+@dataclass
+class Traffic:
+    """Plays serving, in a thread: requests of one subject after the other, answered as the local files say."""
+
+    settings: Settings
+    bad: float = 0.0
+    answered: dict[str, int] = field(default_factory=dict)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        recorder = Recorder(self.settings.predictions, Metrics())
+        recorder.open()
+        rng = random.Random(7)
+        while not self.ended.wait(0.002):
+            split = effective(self.settings.registry.bundles_path, MODEL)
+            assert split is not None
+            subject = f"subject-{rng.random()}"
+            variant = choose(split, subject, "replica")
+            failed = variant.name == CHALLENGER and rng.random() < self.bad
+            self.answered[variant.version] = self.answered.get(variant.version, 0) + 1
+            row = Prediction(
+                new_identity(), time.time(), MODEL, MODEL, variant.version, variant.name, split.release, "", subject,
+                FAILED if failed else OK, 500 if failed else 200, 0.01 * rng.uniform(0.9, 1.1),
+            )  # fmt: skip
+            recorder.record(row)
+        recorder.close()
+
+
+@pytest.fixture
+def traffic(settings: Settings, registry: Registry) -> Iterator[Traffic]:
+    playing = Traffic(settings)
+    thread = threading.Thread(target=playing.run)
+    thread.start()
+    yield playing
+    playing.ended.set()
+    thread.join()
+
+
+@contextmanager
+def platform(settings: Settings, *parts: Callable[[Settings, Metrics], Part]) -> Iterator[TestClient]:
+    """Run control and other parts of the platform in one app."""
+    metrics = Metrics()
+    control = control_part(settings, lookup_of(settings.registry.tracking_uri))
+    app = create_app(settings, metrics, [control, *(part(settings, metrics) for part in parts)], "platform")
+    with TestClient(app, HOST) as client:
+        yield client
+
+
+def rounds(settings: Settings, metrics: Metrics) -> Part:
+    return rounds_part(duties(settings, metrics), metrics)
+
+
+def until(client: TestClient, identity: str, *phases: str, seconds: float = 60) -> dict[str, Any]:
+    end = time.monotonic() + seconds
+    while (told := client.get(f"/v1/releases/{identity}").json())["phase"] not in phases:
+        assert time.monotonic() < end, told
+        time.sleep(0.05)
+    return dict(told)
+
+
+def becomes(registry: Registry, version: str, alias: str = "champion", seconds: float = 30) -> None:
+    """Wait until the registry has learned what an alias names."""
+    end = time.monotonic() + seconds
+    while alias not in registry.resolve(MODEL, version).aliases:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def serves(settings: Settings) -> str:
+    return (installed(settings.registry.bundles_path, MODEL) or ("",))[0]
+
+
+def asked(client: TestClient, action: str, **body: object) -> dict[str, Any]:
+    answer = client.post(f"/v1/releases{action}", json=body, headers=ADA)
+    assert answer.is_success, answer.text
+    return dict(answer.json())
+
+
+def test_a_good_version_gets_all_of_the_traffic_step_by_step_and_is_taken_back_at_a_word(
+    settings: Settings, registry: Registry, traffic: Traffic
+) -> None:
+    with platform(settings, worker_part, rounds) as client:
+        identity = asked(client, "", **WANTED)["id"]
+        until(client, identity, "running")
+        assert serves(settings) == "1"
+        done = until(client, identity, "succeeded")
+        assert (done["step"], done["weight"], serves(settings)) == (2, 1.0, "2")
+        becomes(registry, "2")
+        becomes(registry, "1", "previous")
+        both = dict(traffic.answered)
+        assert min(both.values()) > 10
+
+        began = time.monotonic()
+        asked(client, f"/{identity}/rollback", reason="people do not like it")
+        until(client, identity, "rolled_back")
+        assert serves(settings) == "1"
+        assert time.monotonic() - began < 5
+        becomes(registry, "1")
+        actions = [each["action"] for each in client.get("/v1/audit", params={"subject": identity}).json()["entries"]]
+        assert actions[0] == "release.rolled_back"
+        assert {"release.create", "release.running", "release.promoting", "release.rollback"} <= set(actions)
+        assert client.get("/v1/audit/verify").json()["whole"]
+
+
+def test_a_bad_version_is_rolled_back_and_never_becomes_champion(
+    settings: Settings, registry: Registry, traffic: Traffic
+) -> None:
+    traffic.bad = 0.5
+    with platform(settings, worker_part, rounds) as client:
+        identity = asked(client, "", **WANTED)["id"]
+        told = until(client, identity, "rolled_back", "succeeded")
+        assert told["phase"] == "rolled_back"
+        assert "failed" in told["note"]
+        assert serves(settings) == "1"
+        split = effective(settings.registry.bundles_path, MODEL)
+        assert split is not None
+        assert [each.version for each in split.variants] == ["1"]
+        assert registry.resolve(MODEL, "champion").version == "1"
+
+
+def test_what_goes_bad_while_nobody_reaches_the_registry_is_rolled_back_all_the_same(
+    settings: Settings, registry: Registry, traffic: Traffic
+) -> None:
+    registry.bring(MODEL, "2", settings.registry.bundles_path)
+    with platform(settings, rounds) as client:
+        identity = asked(client, "", **WANTED)["id"]
+        until(client, identity, "succeeded")
+        assert serves(settings) == "2"
+        asked(client, f"/{identity}/rollback", reason="it went bad")
+        until(client, identity, "rolled_back")
+        assert serves(settings) == "1"
+    # The registry comes back, and was told of another champion by nobody: it learns which one serves.
+    registry.promote(MODEL, "2")
+    with platform(settings, worker_part, rounds):
+        becomes(registry, "1")
+        assert serves(settings) == "1"
+
+
+def test_a_release_that_goes_bad_while_its_controller_is_dead_is_rolled_back_by_the_next_one(
+    settings: Settings, registry: Registry, traffic: Traffic, environment: dict[str, str]
+) -> None:
+    registry.bring(MODEL, "2", settings.registry.bundles_path)
+    held = [{"weight": 0.5, "seconds": 3600, "minimum": 10}]
+
+    @contextmanager
+    def loop() -> Iterator[subprocess.Popen[bytes]]:
+        child = subprocess.Popen([sys.executable, "-c", ROUNDS], env=environment)
+        try:
+            yield child
+        finally:
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+
+    with platform(settings) as client:
+        with loop():
+            identity = asked(client, "", **WANTED | {"steps": held})["id"]
+            until(client, identity, "running")
+        traffic.bad = 0.5
+        time.sleep(1)
+        assert client.get(f"/v1/releases/{identity}").json()["phase"] == "running"
+        with loop():
+            until(client, identity, "rolled_back")
+    split = effective(settings.registry.bundles_path, MODEL)
+    assert split is not None
+    assert [each.version for each in split.variants] == ["1"]

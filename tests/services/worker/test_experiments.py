@@ -1,0 +1,308 @@
+"""The loop of experiments over real databases, real bundles and the real file that serving reads."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from mlops.database import Database
+from mlops.experiments import state
+from mlops.experiments.observations import Outcome
+from mlops.experiments.plan import Arm, Metric, Plan
+from mlops.experiments.power import duration
+from mlops.experiments.reading import PredictionReader
+from mlops.experiments.state import Experiment
+from mlops.experiments.store import ExperimentStore
+from mlops.experiments.table import TABLES
+from mlops.metrics import Metrics
+from mlops.predictions.recorder import database_of
+from mlops.predictions.row import Prediction, new_identity
+from mlops.predictions.table import PREDICTIONS
+from mlops.registry.bundle import open_bundle, place, point
+from mlops.rollout.router import choose
+from mlops.rollout.store import ReleaseStore
+from mlops.rollout.traffic import effective, read_split
+from mlops.settings import Settings, load_settings
+from services.worker.experiments import ExperimentLoop, experiments_round
+
+MODEL = "face-detector"
+NOW = 1_000_000.0
+ERRORS = Metric("errors", "binary", "error", baseline=0.2, minimum_effect=0.5)
+
+
+@dataclass
+class Place:
+    """A platform with two versions on disk, of which the first is champion."""
+
+    root: Path
+    digest: str
+    platform: Database
+    predictions: Database
+    experiments: ExperimentStore
+    releases: ReleaseStore
+
+    def reader(self) -> PredictionReader:
+        return PredictionReader(self.predictions, 1e6)
+
+    def loop(self) -> ExperimentLoop:
+        return ExperimentLoop(self.experiments, self.releases, self.reader(), self.root, 60.0, 120.0, 1000.0)
+
+    def started(
+        self, *metrics: Metric, policy: dict[str, float] | None = None, window_seconds: float = 0.0
+    ) -> Experiment:
+        arms = (Arm("champion", "1", 0.5, self.digest), Arm("challenger", "2", 0.5, self.digest, policy or {}))
+        plan = Plan("faces", MODEL, arms, metrics or (ERRORS,), 0.05, 0.8, 1e6, window_seconds, 50)
+        made = Experiment(new_identity(), plan, duration(plan, {}, 1e5), "draft", "ada", "to know", NOW)
+        self.experiments.create(made)
+        return self.experiments.act(made.identity, "ada", "start", lambda each, _: state.start(each, NOW))
+
+    def now(self, experiment: Experiment) -> Experiment:
+        return self.experiments.get(experiment.identity)
+
+    def write(self, rows: list[Prediction]) -> None:
+        told = [
+            {column.name: getattr(each, column.name) for column in PREDICTIONS.columns if column.name != "faces"}
+            | {"faces": each.counts.get("faces")}
+            for each in rows
+        ]
+        with self.predictions.transaction() as connection:
+            connection.execute(sa.insert(PREDICTIONS), told)
+
+    def serve(self, subjects: int, rates: dict[str, float], seed: int = 1) -> None:
+        """Answer requests as serving does, and write their rows."""
+        split = effective(self.root, MODEL)
+        assert split is not None
+        random = np.random.default_rng(seed)
+        rows = []
+        for number in range(subjects):
+            subject = f"{seed}-{number}"
+            variant = choose(split, subject)
+            failed = random.random() < rates[variant.name]
+            rows.append(row(split.experiment, subject, variant.name, "failed" if failed else "ok", number))
+        self.write(rows)
+
+
+def row(experiment: str, subject: str, variant: str, outcome: str, number: int, **more: object) -> Prediction:
+    return Prediction(
+        new_identity(), NOW + number / 1000, "faces", MODEL, "1", variant, "", experiment, subject, outcome, 200, 0.05,
+        {}, {"faces": 1.0}, **more,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(
+        environ={
+            "MASKER_DATABASE__URL": f"sqlite:///{tmp_path}/platform.db",
+            "MASKER_REGISTRY__BUNDLES_PATH": str(tmp_path / "bundles"),
+            "MASKER_PREDICTIONS__URL": f"sqlite:///{tmp_path}/predictions.db",
+        }
+    )
+
+
+@dataclass
+class Clock:
+    """Time that passes when a test says so."""
+
+    now: float = NOW + 62
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def here(settings: Settings, trained: Path, clock: Clock) -> Iterator[Place]:
+    root, digest = settings.registry.bundles_path, open_bundle(trained, "1").digest
+    for version in ("1", "2"):
+        place(trained, root, MODEL, version, digest)
+    point(root, MODEL, "1", digest)
+    platform, predictions = Database(settings.database, TABLES), database_of(settings.predictions)
+    yield Place(root, digest, platform, predictions, ExperimentStore(platform, clock), ReleaseStore(platform))
+    platform.close()
+    predictions.close()
+
+
+def test_a_better_arm_gets_its_share_is_found_and_gives_the_split_back(here: Place) -> None:
+    experiment, loop = here.started(), here.loop()
+    loop.tick(NOW)
+    split = effective(here.root, MODEL)
+    assert split is not None
+    assert (split.experiment, split.salt) == (experiment.identity, experiment.identity)
+    assert [(each.name, each.version, each.weight) for each in split.variants] == [
+        ("champion", "1", 0.5), ("challenger", "2", 0.5),
+    ]  # fmt: skip
+    assert here.now(experiment).look["answer"] == "wait"
+    here.serve(1500, {"champion": 0.2, "challenger": 0.05})
+    loop.tick(NOW + 30)
+    assert here.now(experiment).look["subjects"] == 0, "it was looked at before its pause was over"
+    loop.tick(NOW + 61)
+    ended = here.now(experiment)
+    assert (ended.state, ended.holds) == ("stopped", False)
+    assert ended.why_stopped.startswith("Ship challenger: errors of challenger is better")
+    assert ended.look["subjects"] == 1500
+    assert effective(here.root, MODEL).variants[0].weight == 1.0  # type: ignore[union-attr]
+    assert read_split(here.root, MODEL) is None
+    assert here.releases.holder("faces") is None
+
+
+def test_a_broken_guardrail_stops_it(here: Place) -> None:
+    experiment, loop = here.started(replace(ERRORS, role="guardrail", minimum_effect=0.2)), here.loop()
+    loop.tick(NOW)
+    here.serve(1500, {"champion": 0.1, "challenger": 0.5})
+    loop.tick(NOW + 61)
+    ended = here.now(experiment)
+    assert ended.why_stopped.startswith("a guardrail is broken: errors of challenger")
+    assert read_split(here.root, MODEL) is None
+
+
+def test_a_wrong_sample_ratio_stops_it(here: Place) -> None:
+    experiment, loop = here.started(), here.loop()
+    loop.tick(NOW)
+    rows = [row(experiment.identity, f"{n}", "challenger" if n % 3 else "champion", "ok", n) for n in range(3000)]
+    here.write(rows)
+    loop.tick(NOW + 61)
+    assert here.now(experiment).why_stopped.startswith("the sample ratio is wrong")
+    assert here.now(experiment).look["health"]["sample_ratio_mismatch"] is True
+
+
+def test_shadows_and_foreign_rows_expose_nobody(here: Place) -> None:
+    experiment, loop = here.started(), here.loop()
+    loop.tick(NOW)
+    identity = experiment.identity
+    rows = [
+        row(identity, "a", "challenger", "ok", 1, shadow=True),
+        row("", "b", "champion", "ok", 2),
+        row("f" * 32, "c", "champion", "ok", 3),
+        row(identity, "", "champion", "ok", 4),
+        row(identity, "d", "champion", "ok", 5),
+    ]
+    here.write(rows)
+    loop.tick(NOW + 61)
+    assert here.now(experiment).look["subjects"] == 1
+
+
+@pytest.mark.parametrize("name", ["faces", "megapixels"])
+def test_counts_are_read_whichever_they_are(here: Place, name: str) -> None:
+    counted = Metric("much", "ratio", f"counts.{name}", better="higher", baseline=1.0, deviation=1.0)
+    experiment, loop = here.started(counted), here.loop()
+    loop.tick(NOW)
+    rows = [
+        Prediction(
+            new_identity(), NOW + n, "faces", MODEL, "1", arm, "", experiment.identity, f"{n}", "ok", 200, 0.05, {},
+            {name: float(n % 5 + 5 * (arm == "challenger"))},
+        )
+        for n, arm in enumerate(("champion", "challenger") * 500)
+    ]  # fmt: skip
+    here.write(rows)
+    loop.tick(NOW + 2000)
+    finding = here.now(experiment).look["findings"][0]
+    assert (finding["state"], finding["values"]) == ("better", [2.0, 7.0])
+
+
+def test_a_person_stops_it_and_the_split_goes(here: Place) -> None:
+    experiment, loop = here.started(), here.loop()
+    loop.tick(NOW)
+    here.experiments.act(experiment.identity, "bob", "stop", lambda each, _: state.stop(each, NOW + 1, "enough"))
+    assert read_split(here.root, MODEL) is not None
+    here.serve(120, {"champion": 0.2, "challenger": 0.2})
+    loop.tick(NOW + 1)
+    assert read_split(here.root, MODEL) is None
+    assert not here.now(experiment).holds
+    assert here.now(experiment).look["subjects"] == 120, "what came before the stop was not looked at"
+
+
+def test_outcomes_count_and_are_forgotten_some_time_after_the_end(here: Place, clock: Clock) -> None:
+    kept = Metric("kept", "binary", "outcome.kept", better="higher", baseline=0.5, minimum_effect=0.2)
+    experiment, loop = here.started(kept, window_seconds=30.0), here.loop()
+    loop.tick(NOW)
+    here.serve(1000, {"champion": 0.0, "challenger": 0.0})
+    arms = {each.subject: each.variant for each in here.reader().rows(experiment.identity, ())}
+    said = [Outcome(NOW + 10, subject, "kept", 1.0) for subject, arm in arms.items() if arm == "challenger"]
+    here.experiments.add_outcomes(experiment.identity, said)
+    loop.tick(NOW + 61)
+    assert here.now(experiment).look["answer"] == "ship"
+    clock.now += 999
+    here.loop().tick(NOW + 62)
+    assert len(here.experiments.outcomes(experiment.identity)) == len(said)
+    clock.now += 2
+    here.loop().tick(NOW + 63)
+    assert here.experiments.outcomes(experiment.identity) == []
+
+
+def test_it_waits_in_line_behind_another_and_then_begins(here: Place) -> None:
+    assert here.releases.claim("faces", MODEL, "a-release", ("1", "2"))
+    experiment, loop = here.started(), here.loop()
+    loop.tick(NOW)
+    assert read_split(here.root, MODEL) is None
+    assert "is split by a release" in here.now(experiment).note
+    here.releases.free("faces", "a-release")
+    loop.tick(NOW + 1)
+    assert here.now(experiment).began == NOW + 1
+    assert here.now(experiment).note == ""
+
+
+def test_it_waits_until_its_versions_are_brought_but_not_for_ever(here: Place) -> None:
+    shutil.rmtree(here.root / MODEL / "2")
+    experiment, loop = here.started(), here.loop()
+    loop.tick(NOW)
+    assert here.now(experiment).note == "version 2 is being brought"
+    assert (MODEL, "2") in here.releases.wanted()
+    loop.tick(NOW + 121)
+    assert here.now(experiment).why_stopped == "version 2 could not be brought"
+    assert here.releases.holder("faces") is None
+
+
+def test_another_champion_ends_it(here: Place) -> None:
+    experiment, loop = here.started(), here.loop()
+    loop.tick(NOW)
+    point(here.root, MODEL, "2", here.digest)
+    loop.tick(NOW + 1)
+    assert "is not the champion any more" in here.now(experiment).why_stopped
+    assert read_split(here.root, MODEL) is None
+
+
+def test_an_arm_that_no_replica_can_load_ends_it(here: Place) -> None:
+    experiment, loop = here.started(), here.loop()
+    loop.tick(NOW)
+    refused = Prediction(
+        new_identity(), NOW, "faces", MODEL, "2", "challenger", "", experiment.identity, "", "failed", 0, 0.0, {},
+        {"load_refused": 1.0},
+    )  # fmt: skip
+    here.write([refused])
+    loop.tick(NOW + 1)
+    assert here.now(experiment).why_stopped == "a replica could not load the arm challenger"
+
+
+@pytest.mark.parametrize("moves", [(), ("hold",), ("hold", "claim"), ("hold", "claim", "split")])
+def test_a_loop_that_was_killed_anywhere_is_taken_up_by_the_next(here: Place, moves: tuple[str, ...]) -> None:
+    experiment = here.started(policy={"threshold": 0.3})
+    if "hold" in moves:
+        experiment = here.experiments.move(experiment, state.hold(experiment), "hold")
+    if "claim" in moves:
+        here.releases.claim("faces", MODEL, experiment.identity, ("1", "2"))
+    if "split" in moves:
+        here.loop().tick(NOW)
+    here.loop().tick(NOW + 1)
+    split = read_split(here.root, MODEL)
+    assert split is not None
+    assert split.variants[1].policy == {"threshold": 0.3}
+    (here.root / MODEL / "traffic.json").write_text("damaged")
+    here.loop().tick(NOW + 2)
+    assert read_split(here.root, MODEL) == split
+
+
+def test_the_round_runs_over_the_settings(settings: Settings, here: Place) -> None:
+    experiment = here.started()
+    each = experiments_round(settings, Metrics())
+    each.run()
+    assert here.now(experiment).began is not None
+    each.close()
