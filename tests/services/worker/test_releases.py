@@ -453,6 +453,7 @@ def test_one_after_the_other(world: World) -> None:
 
 def test_a_release_against_a_champion_of_before_fails(world: World) -> None:
     first = world.ask()
+    world.now += 1
     second = world.ask(candidate=("3", world.digests["3"]))
     world.tick()
     world.act(first, "promote_full")
@@ -523,7 +524,7 @@ def rows(release: Release, now: float, variant: str, version: str, count: int, f
     return [
         Prediction(
             identity=prediction_identity(),
-            time=now - 0.001 * number,
+            time=now - 1e-6 * number,
             endpoint=ENDPOINT,
             model=MODEL,
             version=version,
