@@ -19,6 +19,7 @@ export DVC_NO_ANALYTICS := 1
 export DVC_STUDIO_OFFLINE := true
 export ITERATIVE_DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
+export ORT_DISABLE_TELEMETRY := 1
 export UV_PYTHON_DOWNLOADS := never
 export PATH := $(BIN):$(PATH)
 export COMMIT := $(shell git describe --always --abbrev=40 --match= --dirty 2>/dev/null)
@@ -128,7 +129,7 @@ bench: setup ## Run the benchmarks and write docs/benchmarks.md (real media: MAS
 # --- made files -------------------------------------------------------------------------------------------------------
 
 dashboards: setup ## Write grafana/dashboards from grafana/generate.py
-	@$(BIN)/python grafana/generate.py
+	@$(BIN)/python -m grafana.generate
 
 pictures: setup ## Write docs/images from procedural faces and the model in data/model
 	@$(BIN)/python -m pipelines.contact_sheet && $(BIN)/python -m pipelines.before_after && $(BIN)/python -m pipelines.style_sheet
@@ -154,4 +155,4 @@ down: ## Stop the stack; volumes stay
 	@docker compose --profile '*' down
 
 clean: ## Remove what the pipeline and the services made (models and registry too), not the environment
-	@rm -rf data reports var dvc.lock pipelines/voice/network/dvc.lock .dvc/cache .dvc/tmp
+	@rm -rf data reports var dvc_plots dvc.lock pipelines/voice/network/dvc.lock .dvc/cache .dvc/tmp
