@@ -6,6 +6,7 @@ import onnxruntime as ort
 
 from masking.errors import ModelError
 
+# For builds that do not read ORT_DISABLE_TELEMETRY (see `masking`), as those for Windows apps.
 ort.disable_telemetry_events()
 
 

@@ -18,6 +18,7 @@ KEY_BYTES: Final = 32
 DOUBTS: Final = ("mask", "withhold")
 TONES: Final = ("drop", "keep")
 SOUNDS: Final = ("drop", "keep", "mask")
+UNTOUCHED: Final = ("code", "copy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,8 @@ class VideoPolicy(Policy):
             video at all. Either way a person is told.
         sound: ``drop``, ``keep`` for the voices as they are, or ``mask`` for other voices.
         voice: How voices are masked, where they are.
+        untouched: ``code`` codes all frames anew; ``copy`` copies the packets of H.264 where a whole group of pictures
+            has nothing masked, and codes the rest.
 
     Raises:
         PolicyError: As in `Policy`.
@@ -84,16 +87,20 @@ class VideoPolicy(Policy):
     doubt: str = "mask"
     sound: str = "drop"
     voice: VoicePolicy = field(default_factory=VoicePolicy)
+    untouched: str = "code"
 
     def __post_init__(self) -> None:
         Policy.__post_init__(self)
         _known("doubt", self.doubt, DOUBTS)
         _known("sound", self.sound, SOUNDS)
+        _known("untouched", self.untouched, UNTOUCHED)
 
     def facts(self) -> dict[str, object]:
-        """Give what was asked for as in `Policy`; of voices only where they are masked."""
+        """Give what was asked for as in `Policy`; of voices and copies only where there may be any."""
         told = Policy.facts(self)
         del told["voice"]
+        if self.untouched == "code":
+            del told["untouched"]
         return told | ({"voice": self.voice.facts()} if self.sound == "mask" else {})
 
 

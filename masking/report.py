@@ -16,8 +16,8 @@ class Span:
     Attributes:
         first: Number of the first frame, from 0.
         last: Number of the last frame.
-        how: How the face was covered (``detected``, ``tracked``, ``interpolated``, ``held``, ``extended``, ``listed``),
-            or why the frames are in doubt.
+        how: How the face was covered (``seen``, ``tracked``, ``held``, ``extended``, ``listed``), or why the frames are
+            in doubt.
     """
 
     first: int
@@ -65,9 +65,10 @@ class MaskReport:
         seconds: How long the video lasts; 0 for a picture.
         tracks: The faces of a video.
         doubts: Frames of a video that were masked whole, and why.
-        damage: Why the rest of a video is missing; empty if nothing is.
+        damage: Why frames of a video are missing, at its end or on the way; empty if none are.
         needs_review: Whether a person should look at the result.
         voice: What was done to the voices of a video, where they are masked.
+        copied: How many frames of a video are the packets of the input, in which nothing was masked.
         model: Name of the model that found the faces.
         model_version: Its version in the registry.
         precision: Which of its graphs ran.
@@ -94,6 +95,7 @@ class MaskReport:
     damage: str = ""
     needs_review: bool = False
     voice: VoiceReport | None = None
+    copied: int = 0
     model: str = ""
     model_version: str = ""
     precision: str = ""

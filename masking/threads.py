@@ -4,7 +4,8 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from types import TracebackType
+from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
 POLL_SECONDS = 0.1
@@ -58,6 +59,43 @@ class _Ahead(Generic[T]):
     def stop(self) -> None:
         self._left.set()
         self._thread.join()
+
+
+class Room:
+    """How many items may be under way at one time, from the thread that gives them to whoever is done with them last.
+
+    One bound over several stages leaves it to them where items wait: where the slowest does not stand idle.
+    A context manager, to be left before the threads are: whoever waits for room then goes on at once, to be stopped.
+
+    Args:
+        size: How many, more than the stages between hold back.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._free = threading.Semaphore(size)
+        self._open = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open = True
+        self._free.release()
+
+    def entering(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield items, each when there is room for it; in one thread."""
+        for item in items:
+            if not self._open:
+                self._free.acquire()
+            yield item
+
+    def left(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield items that had entered; each has left when the next is asked for."""
+        for item in items:
+            yield item
+            self._free.release()
 
 
 @contextmanager

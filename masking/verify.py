@@ -21,7 +21,8 @@ from masking.face.detectors import Detector
 from masking.face.search import search
 from masking.media.decoded import Note
 from masking.media.file_digest import sha256_of
-from masking.media.image import Still, decode, views
+from masking.media.image import Still, decode, views_at
+from masking.media.levels import pale
 from masking.media.probe import ImageLimits, probe
 from masking.media.video import VideoLimits, sniff_video
 from masking.report import SCHEMA, MaskReport, Span, Track
@@ -32,7 +33,6 @@ from masking.verify_voice import listen_to_video, voice_report_of
 from masking.voice.vad import Session
 
 _HEAD_BYTES: Final = 4096
-_MOST_REPORT_BYTES: Final = 64 << 20
 
 _CAME_ALONG: Final = frozenset(
     {
@@ -189,7 +189,8 @@ def _look_at_photo(source: Path, output: Path, report: MaskReport, judge: Judge)
         return judge.selection.apply(found, width, height)
 
     # Where alpha hides something in one of the two only, the last view stands for the missing one.
-    ours, theirs = views(before.pixels), views(after.pixels)
+    levels = pale(before.pixels)
+    ours, theirs = views_at(before.pixels, levels), views_at(after.pixels, levels)
     for index in range(max(len(ours), len(theirs))):
         looked = look(ours[min(index, len(ours) - 1)], theirs[min(index, len(theirs) - 1)], look_at, threshold, select)
         findings += [each for each in looked.findings if each not in findings]

@@ -2,12 +2,12 @@
 
     probe → read → follow (detect, track, cover) → select → mask → write
 
-Reading, following and writing run side by side, each in a thread of its own with a short queue between them; the frames
-go through them in order. The file appears under its name only when all of it is masked.
+Reading, following and writing run side by side, each in a thread of its own; the frames go through them in order, and
+only so many are under way at one time. The file appears under its name only when all of it is masked.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -24,22 +24,36 @@ from masking.face.follow import Covered, Follower, FollowerSettings
 from masking.face.maskers import FIGURATIVE, MASKERS, Masker, masker_of
 from masking.face.region import Region, regions, silhouette
 from masking.face.search import search
+from masking.face.seen import Seen
 from masking.face.surrogates.tones import ToneKeeper
 from masking.face.tiles import detect
 from masking.media.file_digest import sha256_of
 from masking.media.frame import Frame
-from masking.media.video import VideoFrame, VideoLimits, VideoProbe, VideoWriter, open_video, probe_video
+from masking.media.video import (
+    NotJoinable,
+    VideoFrame,
+    VideoLimits,
+    VideoProbe,
+    VideoReader,
+    VideoWriter,
+    joinable,
+    open_video,
+    probe_video,
+)
 from masking.observer import Unobserved, VideoObserver
 from masking.policy import VideoPolicy
 from masking.report import MaskReport
 from masking.selection import SAME_FACE, Selection
-from masking.threads import ahead
+from masking.threads import Room, ahead
 from masking.timeline import Timeline
 from masking.types import Faces
 from masking.voice.loading import VoiceModel
 
-DEPTH: Final = 4
-"""Frames that may wait between two stages."""
+WAITING_PIXELS: Final = 42_000_000
+"""Pixels of the frames that may wait for a stage, beside those that are held back to be corrected: a look takes as long
+as the coding of many frames, and neither shall wait for the other."""
+LEAST_WAITING, MOST_WAITING = 8, 24
+"""The same in frames, at least and at most."""
 LISTED_TRACK: Final = 1 << 32
 """Number of the first track that a person listed; those that were found count from 0."""
 
@@ -77,22 +91,45 @@ def mask_video(
     masker = masker_of(policy.style, maskers)
     observer = observer or Unobserved()
     probe = probe_video(source, limits)
+
+    def masked(*, copy: bool) -> MaskReport:
+        return _masked(source, target, policy, detector, probe, observer, masker, voice_model, copy=copy)
+
+    if policy.untouched == "copy" and joinable(source, probe):
+        with suppress(NotJoinable):
+            return masked(copy=True)
+    return masked(copy=False)
+
+
+def _masked(
+    source: Path,
+    target: Path,
+    policy: VideoPolicy,
+    detector: Detector,
+    probe: VideoProbe,
+    observer: VideoObserver,
+    masker: Masker,
+    voice_model: VoiceModel | None,
+    *,
+    copy: bool,
+) -> MaskReport:
     timeline = Timeline()
     tones = ToneKeeper() if policy.tone == "keep" else None
     with (
         open_video(source, probe) as reader,
         _sound(source, probe, policy, voice_model) as sound,
-        VideoWriter(target, reader, sound=sound) as writer,
+        VideoWriter(target, reader, sound=sound, copy=copy) as writer,
     ):
-        with ahead(reader, DEPTH) as read, ahead(_followed(read, policy, detector), DEPTH) as stream:
+        with _stream(reader, policy, detector) as stream:
             for covered in stream:
-                _paint(covered, policy, masker, timeline, tones)
-                writer.write(covered.frame)
+                untouched = _paint(covered, policy, masker, timeline, tones)
+                writer.write(covered.frame, untouched=untouched)
                 observer.progress(timeline.frames, probe.frames)
         if timeline.doubts and policy.doubt == "withhold":
             raise Withheld(f"stretches of the video that are in doubt: {len(timeline.doubts)}")
         writer.commit()
     report = _report(source, target, policy, probe, timeline, (*reader.notes, *writer.notes), reader.damage)
+    report = replace(report, copied=writer.copied)
     if not isinstance(sound, MaskedSound):
         return report
     heard = sound.report()
@@ -121,8 +158,7 @@ def detect_video(
     probe = probe_video(source, limits)
     with (
         open_video(source, probe) as reader,
-        ahead(reader, DEPTH) as read,
-        ahead(_followed(read, policy, detector), DEPTH) as stream,
+        _stream(reader, policy, detector) as stream,
     ):
         for done, covered in enumerate(stream, start=1):
             faces, tracks, _ = _selected(covered, policy.selection)
@@ -149,29 +185,56 @@ def looking(detector: Detector, effort: str) -> Callable[[Frame, float, float], 
     return look
 
 
-def _followed(frames: Iterable[VideoFrame], policy: VideoPolicy, detector: Detector) -> Iterator[Covered[VideoFrame]]:
-    follower = Follower[VideoFrame](looking(detector, policy.search), FollowerSettings(threshold=policy.threshold))
-    for frame in frames:
-        yield from follower.feed(frame)
+@contextmanager
+def _stream(reader: VideoReader, policy: VideoPolicy, detector: Detector) -> Iterator[Iterator[Covered[VideoFrame]]]:
+    """Read and follow in threads of their own; a frame is done with when the next is asked for."""
+    settings = FollowerSettings(threshold=policy.threshold)
+    follower = Follower[VideoFrame](looking(detector, policy.search), settings)
+    size = settings.look_ahead + waiting(reader.probe.width * reader.probe.height)
+    room = Room(size)
+    with ahead(_seen(room.entering(reader)), size) as read, ahead(_followed(read, follower), size) as stream, room:
+        yield room.left(stream)
+
+
+def waiting(pixels: int) -> int:
+    """Say how many frames of so many pixels may wait for a stage."""
+    return min(MOST_WAITING, max(LEAST_WAITING, WAITING_PIXELS // pixels))
+
+
+def _seen(frames: Iterable[VideoFrame]) -> Iterator[tuple[VideoFrame, Seen]]:
+    """See each frame where it is read: the thread that follows has most to do."""
+    return ((frame, Seen.of(frame)) for frame in frames)
+
+
+def _followed(
+    frames: Iterable[tuple[VideoFrame, Seen]], follower: Follower[VideoFrame]
+) -> Iterator[Covered[VideoFrame]]:
+    for frame, seen in frames:
+        yield from follower.enter(frame, seen)
+        yield from follower.decide()
     yield from follower.finish()
 
 
 def _paint(
     covered: Covered[VideoFrame], policy: VideoPolicy, masker: Masker, timeline: Timeline, tones: ToneKeeper | None
-) -> None:
-    """Mask one frame in place; every style reads its patches before any of them is painted over."""
+) -> bool:
+    """Mask one frame in place; every style reads its patches before any of them is painted over.
+
+    Returns:
+        Whether there was nothing to mask, and nothing in doubt.
+    """
     frame = covered.frame
     faces, tracks, how = _selected(covered, policy.selection)
     timeline.add(frame.index, frame.seconds, tracks, [float(score) for score in faces.scores], how)
     if covered.doubt:
         timeline.doubt(frame.index, covered.doubt)
         frame.blacken()
-        return
+        return False
     if policy.style == "solid":
         area = silhouette(faces, frame.width, frame.height)
         if area is not None:
             frame.fill(*area)
-        return
+        return not len(faces)
     places = list(regions(faces, frame.width, frame.height, draws(policy.key, tracks)))
     before = frame.unpainted()
 
@@ -182,6 +245,7 @@ def _paint(
 
     for region, painted, where in strokes(places, paint, policy.style in FIGURATIVE):
         frame.put(region.rows, region.columns, np.asarray(painted, np.uint8), where)
+    return not len(faces)
 
 
 def _selected(covered: Covered[VideoFrame], selection: Selection) -> tuple[Faces, tuple[int, ...], tuple[str, ...]]:

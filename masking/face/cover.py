@@ -82,8 +82,9 @@ def strokes(
     for region in ordered:
         painted = paint(region)
         yield region, painted, region.inside
-        others = [other for other in ordered if other is not region and _meet(region, other)]
-        if figurative and region.face.shown and others:
+        if not (figurative and region.face.shown):
+            continue  # Who meets whom costs more than the masks themselves among a thousand faces.
+        if others := [other for other in ordered if other is not region and _meet(region, other)]:
             middles.append((region, painted, region.inside & _nearest(region, others)))
     yield from middles
 

@@ -13,6 +13,8 @@ GROWTH_PER_FRAME = 0.02
 GROWTH_DISTRUST = 0.2
 MOST_GROWTH = 0.5
 LEAST_INSIDE = 0.05
+_OUTWARD = np.array([[1, 0, -1, 0], [0, 1, 0, -1], [-1, 0, 1, 0], [0, -1, 0, 1]], np.float32)
+"""Turns a box into what each of its sides moves by if it grows by its whole width and height to either side."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,8 +38,7 @@ class Spot:
 def grown(box: Box, frames: int, trust: float) -> Box:
     """Grow a box for the frames that lie between it and the nearest sighting, and for flow that is not trusted."""
     by = min(MOST_GROWTH, GROWTH_PER_FRAME * frames + GROWTH_DISTRUST * (1 - trust))
-    margin = (box[2:] - box[:2]) * np.float32(by / 2)
-    return np.concatenate([box[:2] - margin, box[2:] + margin])
+    return np.asarray(box + np.float32(by / 2) * (box @ _OUTWARD), np.float32)
 
 
 def between(followed: Box, end: Box, seen: Box, share: float) -> Box:

@@ -75,8 +75,8 @@ NOTHING: Final = Sight(0.0, 0.0, 0.0, 0.0)
 def sight(luma: NDArray[np.uint8], small: Thumb) -> Sight:
     """Measure a frame: (h, w) uint8 brightness at the size at which flow is looked for, and its thumbnail."""
     low, least, most, high = small.levels(0.01, 0.1, 0.9, 0.99)
-    detail = cv2.absdiff(luma, cv2.blur(luma, (_DETAIL_PX, _DETAIL_PX)))
-    return Sight(high - low, high, most - least, float(cv2.mean(detail)[0]))
+    detail = cv2.norm(luma, cv2.blur(luma, (_DETAIL_PX, _DETAIL_PX)), cv2.NORM_L1) / luma.size
+    return Sight(high - low, high, most - least, detail)
 
 
 class Eyes:
@@ -88,6 +88,11 @@ class Eyes:
         self._seconds = 0.0
         self._dim: tuple[int, float, float] | None = None
         self._lost: Sight | None = None
+
+    @property
+    def dimmed(self) -> bool:
+        """Whether the last frame belongs to a dim stretch, which may yet turn out too long."""
+        return self._dim is not None
 
     def blind_since(self, number: int, seconds: float, seen: Sight, cut: bool) -> int | None:
         """Take the next frame; give the number of the first of the frames up to it that are too dim, if any are.

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from masking.evaluation.detection import iou_matrix
 from masking.face.coverage import LEAST_INSIDE, How, Spot, between, grown, inside
-from masking.face.cuts import STILL, Change, Thumb, change, thumb
-from masking.face.doubt import DIM, WORSE, Eyes, Sight, sight
-from masking.face.flow import View, carry, view
+from masking.face.cuts import STILL, Change, change
+from masking.face.doubt import DIM, WORSE, Eyes
+from masking.face.flow import carry
 from masking.face.pace import LOST, first_scales, hold_seconds, last_scales, lost_without_reason, scales, stride
 from masking.face.pace import FollowerSettings as FollowerSettings
+from masking.face.seen import Seen
 from masking.face.tiles import merge
 from masking.face.track import Track, match
 from masking.media.frame import Frame
@@ -58,10 +59,8 @@ class _Entry(Generic[F]):
 
     number: int
     frame: F
-    view: View
-    thumb: Thumb
+    seen: Seen
     change: Change
-    sight: Sight
     scales: set[float] = field(default_factory=set)
     followed: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     spots: dict[int, Spot] = field(default_factory=dict)
@@ -89,23 +88,49 @@ class Follower(Generic[F]):
         self._looks = 0
         self._eyes = Eyes(self._settings)
 
-    def feed(self, frame: F) -> list[Covered[F]]:
+    def feed(self, frame: F, seen: Seen | None = None) -> list[Covered[F]]:
         """Take the next frame; gives the frames that are decided by it, at most `look_ahead` stay held.
+
+        Args:
+            frame: Comes after all that were fed.
+            seen: The same frame as it is `Seen`, if that was done already.
 
         Raises:
             MaskingError: Whatever `detect` raises.
         """
-        before, entry = self._newest, self._enter(frame)
-        longest = max(frame.width, frame.height)
+        return [*self.enter(frame, seen or Seen.of(frame)), *self.decide()]
+
+    def enter(self, frame: F, seen: Seen) -> list[Covered[F]]:
+        """Take the next frame as `feed` does, but look at it only in `decide`, which is to be called next.
+
+        What is given already, all before a cut, can be worked on while the new scene is looked at.
+
+        Raises:
+            MaskingError: Whatever `detect` raises.
+        """
+        before, entry = self._newest, self._entry(frame, seen)
+        done: list[Covered[F]] = []
         if before is not None and not entry.change.cut:
             self._carry(before, entry)
         elif before is not None:
-            self._look(before, last_scales(self._settings, longest))
+            self._look(before, last_scales(self._settings, max(frame.width, frame.height)))
             self._tracks = []
+            if not self._eyes.dimmed:  # a dim stretch is doubted as a whole, cuts or none
+                done = self._release(0)
         self._held.append(entry)
         self._newest = entry
+        return done
+
+    def decide(self) -> list[Covered[F]]:
+        """Look at the frame that entered last, where it is time to; gives the frames that are decided by it.
+
+        Raises:
+            MaskingError: Whatever `detect` raises.
+        """
+        entry = self._held[-1]
+        longest = max(entry.frame.width, entry.frame.height)
         wait = stride(self._settings, entry.change, self._tracks)
-        if before is None or entry.change.cut:
+        if entry.number == 0 or entry.change.cut:
             self._look(entry, first_scales(self._settings, longest))
         elif entry.change.jolt or entry.number - self._looked >= wait:
             self._look(entry, scales(self._settings, self._looks, self._tracks, longest))
@@ -127,32 +152,30 @@ class Follower(Generic[F]):
             self._look(last, last_scales(self._settings, max(last.frame.width, last.frame.height)))
         return self._release(0)
 
-    def _enter(self, frame: F) -> _Entry[F]:
-        seen = view(frame.luma)
-        small = thumb(seen.small)
+    def _entry(self, frame: F, seen: Seen) -> _Entry[F]:
         before = self._newest
         if before is None:
-            return _Entry(0, frame, seen, small, STILL, sight(seen.luma, small))
-        moved = change(before.thumb, small, self._usual)
+            return _Entry(0, frame, seen, STILL)
+        moved = change(before.seen.thumb, seen.thumb, self._usual)
         if not moved.cut:
             self._usual = 0.8 * self._usual + 0.2 * moved.change
-        return _Entry(before.number + 1, frame, seen, small, moved, sight(seen.luma, small))
+        return _Entry(before.number + 1, frame, seen, moved)
 
     def _doubt(self, entry: _Entry[F]) -> None:
         """Doubt whole frames in which too little can be made out."""
-        since = self._eyes.blind_since(entry.number, entry.frame.seconds, entry.sight, entry.change.cut)
+        since = self._eyes.blind_since(entry.number, entry.frame.seconds, entry.seen.sight, entry.change.cut)
         for held in self._between(entry.number if since is None else since - 1, entry.number + 1):
             held.doubts[_WHOLE] = DIM
-        if self._eyes.lost_sight(entry.frame, entry.sight, entry.thumb, self._tracks):
+        if self._eyes.lost_sight(entry.frame, entry.seen.sight, entry.seen.thumb, self._tracks):
             entry.doubts[_WHOLE] = WORSE
 
     def _carry(self, before: _Entry[F], after: _Entry[F]) -> None:
         """Move every track by the flow, and cover it where it comes to lie."""
         if not self._tracks:
             return
-        shifts, trusts = carry(before.view, after.view, np.stack([track.box for track in self._tracks]))
-        for track, shift, trust in zip(self._tracks, shifts, trusts, strict=True):
-            track.shift(shift, float(trust))
+        shifts, trusts = carry(before.seen.view, after.seen.view, np.stack([track.box for track in self._tracks]))
+        for track, shift, trust in zip(self._tracks, np.tile(shifts, 2), trusts.tolist(), strict=True):
+            track.shift(shift, trust)
             after.followed[track.number] = track.box
             if after.frame.seconds - track.seconds <= hold_seconds(self._settings, track):
                 self._hold_on(after, track)
@@ -198,18 +221,19 @@ class Follower(Generic[F]):
                 followed = gap.followed[track.number]
                 hull = between(followed, end, face.boxes[0], (gap.number - since) / (entry.number - since))
                 far = min(gap.number - since, entry.number - gap.number)
-                landmarks = track.landmarks + np.tile((followed - end).reshape(2, 2).mean(axis=0), (5, 1))
+                moved = (followed - end).reshape(2, 2).sum(axis=0) * np.float32(0.5)
+                landmarks = np.asarray(track.landmarks + moved, np.float32)
                 gap.spots[track.number] = Spot(grown(hull, far, trust), landmarks, score, "interpolated")
                 gap.doubts.pop(track.number, None)
         track.sight(entry.number, entry.frame.seconds, face)
-        track.scene = entry.thumb.picture
+        track.scene = entry.seen.thumb.picture
         entry.doubts.pop(track.number, None)
         self._show(entry, track)
 
     def _begin(self, entry: _Entry[F], face: Faces) -> None:
         score = float(face.scores[0])
         track = Track(self._begun, face.boxes[0], face.landmarks[0], score, entry.number, entry.frame.seconds)
-        track.scene = entry.thumb.picture
+        track.scene = entry.seen.thumb.picture
         self._begun += 1
         self._tracks.append(track)
         self._show(entry, track)
@@ -242,7 +266,7 @@ class Follower(Generic[F]):
         for after, gap in pairwise(reversed(held)):
             if after.change.cut:
                 return
-            shifts, trusts = carry(after.view, gap.view, boxes)
+            shifts, trusts = carry(after.seen.view, gap.seen.view, boxes)
             boxes, marks, trust = boxes + np.tile(shifts, 2), marks + shifts[:, None], np.minimum(trust, trusts)
             for index, track in enumerate(tracks):
                 box = grown(boxes[index], number - gap.number, float(trust[index]))
@@ -255,19 +279,18 @@ class Follower(Generic[F]):
     def _forget(self, entry: _Entry[F]) -> None:
         """Drop tracks that left the picture, were lost for long enough, or lie where another face is seen now."""
         frame = entry.frame
-        seen = np.array([track.box for track in self._tracks if not track.misses], np.float32).reshape(-1, 4)
-        self._tracks = [
-            track
-            for track in self._tracks
-            if inside(track.box, frame.width, frame.height) >= LEAST_INSIDE
-            and (
-                not track.misses
-                or (
-                    frame.seconds - track.seconds <= (self._settings.hold_seconds if track.sure else 0)
-                    and iou_matrix(track.box, seen).max(initial=0) < SAME_IOU
-                )
-            )
-        ]
+        there = [track for track in self._tracks if inside(track.box, frame.width, frame.height) >= LEAST_INSIDE]
+        missed = [track for track in there if track.misses]
+        sighted = [track.box for track in self._tracks if not track.misses]
+        gone = {track.number for track in missed if frame.seconds - track.seconds > self._patience(track)}
+        if missed and sighted:
+            shared = iou_matrix(np.array([track.box for track in missed]), np.array(sighted)).max(axis=1)
+            gone |= {track.number for track, share in zip(missed, shared, strict=True) if share >= SAME_IOU}
+        self._tracks = [track for track in there if track.number not in gone]
+
+    def _patience(self, track: Track) -> float:
+        """Seconds that a face is followed on after its last sighting, once a look missed it."""
+        return self._settings.hold_seconds if track.sure else 0.0
 
     def _release(self, keep: int) -> list[Covered[F]]:
         done = [self._covered(self._held.popleft()) for _ in range(len(self._held) - keep)]

@@ -135,5 +135,5 @@ def lost_without_reason(settings: FollowerSettings, track: Track, frame: Frame) 
     """Tell whether a face vanished that was sure, did not shrink away, and that the flow still finds well inside."""
     sure = track.sure and track.sightings >= SURE_SIGHTINGS and track.steady >= SURE_SCORE and not track.shrinking
     missing = track.misses > 1 and frame.seconds - track.seconds > settings.doubt_seconds
-    there = track.trust > SURE_TRUST and inside(track.box, frame.width, frame.height) >= WELL_INSIDE
-    return sure and missing and there
+    followed = track.trust > SURE_TRUST
+    return sure and missing and followed and inside(track.box, frame.width, frame.height) >= WELL_INSIDE

@@ -1,9 +1,8 @@
 """From what a detector says of a face to the pixels that get masked: the head, not the box."""
 
-import cmath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil, cos, floor, hypot, isfinite, sin
+from math import ceil, floor, isnan
 from typing import Final
 
 import cv2
@@ -93,9 +92,12 @@ def regions(faces: Faces, width: int, height: int, draws: Sequence[int] | None =
     numbers = [0] * len(faces) if draws is None else draws
     # What no mask covers is known when all are: the patches hold views of this until then.
     visible = np.ones((height, width), bool)
+    heads = _heads(faces, width, height)
     found = [
-        _region(box.astype(np.float64), float(score), landmarks, draw, visible)
-        for box, score, landmarks, draw in zip(faces.boxes, faces.scores, faces.landmarks, numbers, strict=True)
+        _region(box, float(score), landmarks, draw, visible, head)
+        for box, score, landmarks, draw, head in zip(
+            faces.boxes, faces.scores, faces.landmarks, numbers, heads, strict=True
+        )
     ]
     for region in found:
         visible[region.rows, region.columns] &= ~region.inside
@@ -108,10 +110,7 @@ def silhouette(faces: Faces, width: int, height: int) -> tuple[slice, slice, NDA
     Returns:
         The rows and the columns of the picture that hold it, and (rows, columns) bool, which of their pixels it takes.
     """
-    heads = [
-        _head(box.tolist(), float(score), landmarks, width, height)
-        for box, score, landmarks in zip(faces.boxes, faces.scores, faces.landmarks, strict=True)
-    ]
+    heads = _heads(faces, width, height)
     if not heads:
         return None
     rows = slice(min(head.rows.start for head in heads), max(head.rows.stop for head in heads))
@@ -131,66 +130,86 @@ def upright_turn(box: NDArray[np.float32], landmarks: NDArray[np.float32]) -> fl
         box: (4,) of the face.
         landmarks: (5, 2) of the face.
     """
-    points = [(float(x), float(y)) for x, y in landmarks.tolist()]
-    x1, y1, x2, y2 = box.tolist()
-    wide, tall = x2 - x1, y2 - y1
-    low_x, low_y, high_x, high_y = x1 - 0.2 * wide, y1 - 0.2 * tall, x2 + 0.2 * wide, y2 + 0.2 * tall
-    if not all(isfinite(x) and isfinite(y) and low_x <= x <= high_x and low_y <= y <= high_y for x, y in points):
-        return None
-    (right_x, right_y), (left_x, left_y), _, (first_x, first_y), (last_x, last_y) = points
-    axis = complex(first_x + last_x - right_x - left_x, first_y + last_y - right_y - left_y) / 2
-    length = abs(axis)
-    if not 0.12 * min(wide, tall) <= length <= 0.8 * max(wide, tall):
-        return None
+    turn = float(_turns(box[None], landmarks[None])[0])
+    return None if isnan(turn) else turn
+
+
+def _turns(boxes: NDArray[np.floating], landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Give the `upright_turn` of faces with boxes (n, 4) and landmarks (n, 5, 2): (n,), NaN where there is none."""
+    low, high = boxes[:, None, :2].astype(np.float64), boxes[:, None, 2:].astype(np.float64)
+    sides = high - low
+    rim = 0.2 * sides
+    true = np.asarray(((landmarks >= low - rim) & (landmarks <= high + rim)).all(axis=(1, 2)))
+    points = np.where(true[:, None, None], landmarks, np.float64(0))
+    right_eye, left_eye, _, *mouth = (points[:, :, 0] + 1j * points[:, :, 1]).T
+    axis = (mouth[0] + mouth[1] - right_eye - left_eye) / 2
+    length = np.abs(axis)
+    true &= (length >= 0.12 * sides.min(axis=(1, 2))) & (length <= 0.8 * sides.max(axis=(1, 2)))
+    length = np.where(true, length, 1.0)
     # An axis that points down in the picture, and a line that points right, are no turn at all.
-    down, right = complex(axis.imag, -axis.real) / length, complex(left_x - right_x, left_y - right_y) / length
-    if (right * down.conjugate()).real < -0.1:
-        return None
-    return cmath.phase(down + _EYE_LINE_WEIGHT * right)
+    down, right = -1j * axis / length, (left_eye - right_eye) / length
+    true &= (right * down.conj()).real >= -0.1
+    turn = down + _EYE_LINE_WEIGHT * right
+    return np.where(true, np.arctan2(turn.imag, turn.real), np.nan)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Head:
-    """What is masked of one face: what the curve (n, 2) encloses, and the box, in the pixels of the picture."""
+    """What is masked of one face, in the pixels of the picture: what the curve encloses, and the box.
+
+    The curve is (n, 2) int32 as OpenCV draws it: from the middle of the first pixel, in 1 / 2**_SHIFT of one.
+    """
 
     rows: slice
     columns: slice
-    curve: NDArray[np.float64]
+    curve: NDArray[np.int32]
     box_rows: slice
     box_columns: slice
 
 
-def _head(corners: Sequence[float], score: float, landmarks: NDArray[np.float32], width: int, height: int) -> _Head:
-    x1, y1, x2, y2 = corners
-    turn = upright_turn(np.array(corners, np.float32), landmarks) or 0.0
-    cosine, sine = cos(turn), sin(turn)
-    wide, tall = (x2 - x1) / 2, (y2 - y1) / 2
+def _heads(faces: Faces, width: int, height: int) -> list[_Head]:
+    """Give the heads of all faces at once: a video has many of them in each frame."""
+    if not len(faces):
+        return []
+    boxes = faces.boxes.astype(np.float64)
+    low, high = boxes[:, :2], boxes[:, 2:]
+    turn = _turns(boxes, faces.landmarks)
+    turn[np.isnan(turn)] = 0.0
+    cosine, sine = np.cos(turn), np.sin(turn)
+    wide, tall = ((high - low) / 2).T
     # The box of a turned head lies along the picture; these are its half sides along the head.
-    grown = 1 + DOUBT * (1 - min(max(score, 0.0), 1.0))
-    across = hypot(cosine * wide, sine * tall) * ACROSS * grown + MARGIN_PX
-    upwards = hypot(sine * wide, cosine * tall)
+    grown = 1 + DOUBT * (1 - np.minimum(np.maximum(faces.scores, 0.0), 1.0).astype(np.float64))
+    across = np.hypot(cosine * wide, sine * tall) * ACROSS * grown + MARGIN_PX
+    upwards = np.hypot(sine * wide, cosine * tall)
     along = upwards * ALONG * grown + MARGIN_PX
-    rise = 2 * RISE * upwards
-    x, y = (x1 + x2) / 2 + sine * rise, (y1 + y2) / 2 - cosine * rise
-    reach_x = (abs(across * cosine) ** _DUAL + abs(along * sine) ** _DUAL) ** (1 / _DUAL)
-    reach_y = (abs(across * sine) ** _DUAL + abs(along * cosine) ** _DUAL) ** (1 / _DUAL)
-    columns = _span(min(x - reach_x, x1), max(x + reach_x, x2), width)
-    rows = _span(min(y - reach_y, y1), max(y + reach_y, y2), height)
-    turned = np.array([[across * cosine, across * sine], [-along * sine, along * cosine]])
-    return _Head(rows, columns, _CURVE @ turned + (x, y), _within(rows, y1, y2), _within(columns, x1, x2))
+    middle = (low + high) / 2 + (2 * RISE * upwards * np.array([sine, -cosine])).T
+    turned = np.array([[across * cosine, across * sine], [-along * sine, along * cosine]]).transpose(2, 0, 1)
+    reach = (np.abs(turned) ** _DUAL).sum(axis=1) ** (1 / _DUAL)
+    starts, stops = _spans(np.minimum(middle - reach, low), np.maximum(middle + reach, high), width, height)
+    curves = np.rint((_CURVE @ turned + (middle - 0.5)[:, None]) * (1 << _SHIFT)).astype(np.int32)
+    return [
+        _Head(slice(top, bottom), slice(left, right), curve, _within(top, bottom, y1, y2), _within(left, right, x1, x2))
+        for (left, top), (right, bottom), curve, (x1, y1, x2, y2) in zip(
+            starts.tolist(), stops.tolist(), curves, boxes.tolist(), strict=True
+        )
+    ]
 
 
 def _region(
-    box: NDArray[np.float64], score: float, landmarks: NDArray[np.float32], draw: int, visible: NDArray[np.bool_]
+    box: NDArray[np.float32],
+    score: float,
+    landmarks: NDArray[np.float32],
+    draw: int,
+    visible: NDArray[np.bool_],
+    head: _Head,
 ) -> Region:
-    head = _head(box.tolist(), score, landmarks, visible.shape[1], visible.shape[0])
     rows, columns = head.rows, head.columns
     inside = np.zeros((rows.stop - rows.start, columns.stop - columns.start), bool)
     _draw(inside, head, rows.start, columns.start)
     start = np.array([columns.start, rows.start], np.float32)
     face = Placed(
-        face_px=float(box[2] - box[0]),
-        box=(box - np.tile(start, 2)).astype(np.float32),
+        face_px=float(box[2]) - float(box[0]),
+        box=(box.astype(np.float64) - np.tile(start, 2)).astype(np.float32),
         landmarks=landmarks - start,
         inside=inside,
         beside=visible[rows, columns],
@@ -201,20 +220,22 @@ def _region(
 
 def _draw(inside: NDArray[np.bool_], head: _Head, top: int, left: int) -> None:
     """Mark the pixels that a head's curve encloses or runs through, and its box; ``inside`` begins at top, left."""
-    # OpenCV's coordinates count from the middle of the first pixel, in steps of 1 / 2**_SHIFT of one.
-    curve = np.rint((head.curve - (left + 0.5, top + 0.5)) * (1 << _SHIFT)).astype(np.int32)
-    cv2.fillPoly(inside.view(np.uint8), [curve], (1,), shift=_SHIFT)
+    start = (-left << _SHIFT, -top << _SHIFT)
+    cv2.fillPoly(inside.view(np.uint8), [head.curve], (1,), shift=_SHIFT, offset=start)
     rows, columns = head.box_rows, head.box_columns
     inside[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = True
 
 
-def _within(span: slice, low: float, high: float) -> slice:
+def _within(start: int, stop: int, low: float, high: float) -> slice:
     """The part of a span that the pixels from ``low`` to ``high`` make up, at least one pixel."""
-    first = min(max(floor(low), span.start), span.stop - 1)
-    return slice(first, min(max(ceil(high), first + 1), span.stop))
+    first = min(max(floor(low), start), stop - 1)
+    return slice(first, min(max(ceil(high), first + 1), stop))
 
 
-def _span(low: float, high: float, limit: int) -> slice:
-    """Whole pixels from ``low`` to ``high`` with one more at either end, within the picture; never none."""
-    start = min(max(floor(low) - 1, 0), limit - 1)
-    return slice(start, max(min(ceil(high) + 1, limit), start + 1))
+def _spans(
+    low: NDArray[np.float64], high: NDArray[np.float64], width: int, height: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Whole pixels from ``low`` (n, 2) to ``high`` with one more at either end, within the picture; never none."""
+    limit = np.array([width, height])
+    starts = np.minimum(np.maximum(np.floor(low) - 1, 0), limit - 1).astype(np.int64)
+    return starts, np.maximum(np.minimum(np.ceil(high) + 1, limit).astype(np.int64), starts + 1)

@@ -71,9 +71,9 @@ class Track:
         self.misses, self.trust = 0, 1.0
 
     def shift(self, by: NDArray[np.float32], trust: float) -> None:
-        """Move it along with the flow."""
-        self.box = self.box + np.concatenate([by, by])
-        self.landmarks = self.landmarks + by
+        """Move it along with the flow by (4,), the shift of either corner of its box."""
+        self.box = self.box + by
+        self.landmarks = self.landmarks + by[:2]
         self.trust = min(self.trust, trust)
 
 

@@ -12,6 +12,7 @@ from masking.media import icc, jpeg, jpeg_blocks, png, webp
 from masking.media.decoded import Decoded, Note
 from masking.media.exif import upright
 from masking.media.jpeg import JpegRecipe
+from masking.media.levels import Levels, pale, spread
 from masking.media.png import PngRecipe
 from masking.media.probe import ImageKind, Probe
 from masking.media.webp import WebpRecipe
@@ -101,26 +102,35 @@ def encode_with_notes(
 
 
 def views(pixels: Pixels) -> tuple[NDArray[np.uint8], ...]:
-    """Every picture that someone could see in ``pixels``, for a detector: one (h, w, 3) RGB array, or two.
+    """Every picture that someone could see in ``pixels``, for a detector: one to three, as `views_at` tells."""
+    return views_at(pixels, pale(pixels))
+
+
+def views_at(pixels: Pixels, levels: Levels | None) -> tuple[NDArray[np.uint8], ...]:
+    """Every picture that someone could see in ``pixels``, (h, w, 3) RGB each, its levels spread as those of another.
 
     The first holds the colour channels as they are: a viewer that ignores alpha shows them, so a face counts even where
-    it is fully transparent. Where something is transparent, the second is what alpha draws: a face can be in alpha
-    alone, over flat colours, and then shows over any background but one of that colour. So each pixel is laid over
-    black if it is light and over white if it is dark, which no flat colour can hide from.
+    it is fully transparent. The next, where there are levels to spread, is what viewers and editors show at a click:
+    twelve bits in sixteen look black until then. Where something is transparent, the last is what alpha draws: a face
+    can be in alpha alone, over flat colours, and then shows over any background but one of that colour. So each pixel
+    is laid over black if it is light and over white if it is dark, which no flat colour can hide from.
     """
     octets = pixels.astype(np.uint8, copy=False) if pixels.itemsize == 1 else (pixels >> 8).astype(np.uint8)
     channels = 1 if octets.ndim == 2 else octets.shape[2]
-    if channels >= 3:
-        colour = np.ascontiguousarray(octets[..., :3])
-    else:
-        grey = octets if channels == 1 else octets[..., 0]
-        colour = cast(NDArray[np.uint8], cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB))
+    colour = _in_colour(octets[..., :3] if channels >= 3 else octets if channels == 1 else octets[..., 0])
+    shown = (colour,) if levels is None else (colour, _in_colour(spread(pixels, levels)))
     if channels in (1, 3) or octets[..., -1].min() == 255:
-        return (colour,)
+        return shown
     share = octets[..., -1:].astype(np.uint16)
     ground = np.where(colour.mean(axis=2, keepdims=True) < 128, 255, 0).astype(np.uint16)
     over = (colour * share + ground * (255 - share) + 127) // 255
-    return colour, over.astype(np.uint8)
+    return *shown, over.astype(np.uint8)
+
+
+def _in_colour(octets: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if octets.ndim == 3:
+        return np.ascontiguousarray(octets)
+    return cast(NDArray[np.uint8], cv2.cvtColor(octets, cv2.COLOR_GRAY2RGB))
 
 
 def _decode(data: bytes, kind: ImageKind) -> tuple[Decoded, Recipe]:

@@ -67,11 +67,21 @@ def probe(data: bytes, limits: ImageLimits) -> Probe:
     return Probe(kind, width, height)
 
 
+def sniff_image(head: bytes) -> bool:
+    """Tell whether a file that begins with ``head`` (some 64 bytes) is a picture of a kind that is masked here."""
+    return _sniffed(head) is not None
+
+
 def _kind(data: bytes) -> ImageKind:
+    kind = _sniffed(data)
+    if kind is None:
+        raise UnsupportedMedia("only JPEG, PNG and WebP pictures are masked here")
+    return kind
+
+
+def _sniffed(data: bytes) -> ImageKind | None:
     if data.startswith(jpeg.MAGIC):
         return ImageKind.JPEG
     if data.startswith(png_chunks.MAGIC):
         return ImageKind.PNG
-    if webp.sniff(data):
-        return ImageKind.WEBP
-    raise UnsupportedMedia("only JPEG, PNG and WebP pictures are masked here")
+    return ImageKind.WEBP if webp.sniff(data) else None

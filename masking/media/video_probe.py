@@ -9,10 +9,12 @@ from typing import Final, cast
 import av
 import numpy as np
 from av import VideoFrame as Picture
+from av.codec.context import Flags
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.sidedata.sidedata import SideData
 from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from masking.errors import DamagedMedia, EmptyMedia, MediaTooLarge, UnsupportedMedia
@@ -147,6 +149,15 @@ def open_container(path: Path, container: str, max_pixels: int) -> InputContaine
         raise DamagedMedia("the header of the video is corrupt or missing") from error
 
 
+def prepare(stream: VideoStream, max_pixels: int) -> VideoCodecContext:
+    """Have a stream decoded to no more pixels than are allowed, and to none that are stored but not to be shown."""
+    context = stream.codec_context
+    context.options = {"max_pixels": str(max_pixels)}
+    # By default a decoder leaves columns in the picture that would have its rows begin at odd addresses.
+    context.flags |= Flags.unaligned
+    return context
+
+
 def first_pictures(source: InputContainer, stream: VideoStream, packets: int) -> Iterator[Picture]:
     """Yield the frames of the first packets, those passed over that cannot be decoded."""
     for number, packet in enumerate(source.demux(stream)):
@@ -190,8 +201,7 @@ def _seconds(source: InputContainer, stream: VideoStream) -> float:
 
 
 def _first_frame(source: InputContainer, stream: VideoStream, max_pixels: int) -> Picture:
-    stream.codec_context.options = {"max_pixels": str(max_pixels)}
-    stream.codec_context.thread_count = 1
+    prepare(stream, max_pixels).thread_count = 1
     try:
         first = next((p for p in first_pictures(source, stream, _FIRST_PACKETS) if not p.is_corrupt), None)
     except FFmpegError as error:

@@ -16,7 +16,8 @@ from av.video.stream import VideoStream
 from masking.errors import DamagedMedia
 from masking.media.video_frame import VideoFrame, View
 from masking.media.video_layout import is_rgb
-from masking.media.video_probe import VideoProbe, open_container
+from masking.media.video_missing import MissingFrames
+from masking.media.video_probe import VideoProbe, open_container, prepare
 from masking.media.video_sniff import first_break
 
 
@@ -25,12 +26,12 @@ class VideoReader:
 
     Reading ends at the first packet or frame that is corrupt, with ``damage`` set: what a decoder guesses where data
     are missing is never handed on. Corrupt frames before the first good one, as at the start of a stream that was cut
-    anywhere, are left out and noted.
+    anywhere, are left out and noted. Frames that the decoder leaves out by itself are damage, too, told at the end.
 
     Attributes:
         probe: what the video is.
         path: where it is.
-        damage: why reading ended before the end of the video; None while it has not.
+        damage: why frames are missing, at the end of the video or on the way; None while none are.
         time_base: seconds of one unit of the frames' times.
         last_duration: how long the last frame is shown, in units of ``time_base``, once reading is over; 0 if unknown.
         aspect: width of a stored pixel by its height; 0 where the file does not tell.
@@ -48,8 +49,8 @@ class VideoReader:
         self._break = first_break(path, probe.container)
         self._source = open_container(path, probe.container, probe.max_pixels)
         self._stream = cast(VideoStream, self._source.streams[probe.stream])
-        context = self._stream.codec_context
-        context.options = {"max_pixels": str(probe.max_pixels)}
+        self._missing = MissingFrames(probe.codec)
+        context = prepare(self._stream, probe.max_pixels)
         context.thread_type = "AUTO"
         context.thread_count = 0
         self.time_base = self._stream.time_base or Fraction(1, av.time_base)
@@ -91,6 +92,8 @@ class VideoReader:
             raise DamagedMedia("no frame of the video can be decoded")
         if self.damage is None and self._break is not None:
             self.damage = "the file ends too early"
+        if self.damage is None and self._missing.count:
+            self.damage = f"frames that cannot be decoded: {self._missing.count}"
 
     def _good(self) -> Iterator[Picture]:
         seen = 0
@@ -107,6 +110,8 @@ class VideoReader:
     def _pictures(self) -> Iterator[Picture]:
         decoded = False
         for packet in self._packets():
+            if packet is not None:
+                self._missing.sent(packet)
             try:
                 pictures = self._stream.decode(packet)
             except FFmpegError:
@@ -115,7 +120,9 @@ class VideoReader:
                 self.damage = self.damage or "the data of a frame cannot be decoded"
                 return
             decoded = decoded or bool(pictures)
-            yield from pictures
+            for picture in pictures:
+                self._missing.given(picture)
+                yield picture
 
     def _packets(self) -> Iterator["Packet[VideoStream] | None"]:
         """Yield the packets up to the first damage, then None, by which the decoder gives what it still holds."""

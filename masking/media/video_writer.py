@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, cast
@@ -20,6 +21,8 @@ from masking.errors import DamagedMedia, StorageError
 from masking.media.sealed_file import hidden_beside, settle, storage_failure
 from masking.media.video_codec import Coding, coding, colour_range
 from masking.media.video_frame import VideoFrame
+from masking.media.video_groups import Groups
+from masking.media.video_join import Join, joint
 from masking.media.video_reader import VideoReader
 from masking.media.video_sound import KeptSound, Sound
 
@@ -38,17 +41,25 @@ class VideoWriter:
         path: where the video goes.
         like: what the frames are read from.
         sound: ``drop``, ``keep`` (the packets of the first track, copied), or a track of one's own.
+        copy: whether the packets of groups of pictures that are untouched are copied.
 
     Attributes:
         notes: what is not as it was in the source.
+
+    Raises:
+        NotJoinable: packets cannot be copied after all; so do the methods, and nothing is written then.
     """
 
-    def __init__(self, path: Path, like: VideoReader, *, sound: str | Sound = "drop") -> None:
+    def __init__(self, path: Path, like: VideoReader, *, sound: str | Sound = "drop", copy: bool = False) -> None:
         if isinstance(sound, str) and sound not in ("drop", "keep"):
             raise ValueError(f"sound is dropped or kept, not {sound!r}")
         self.path = path
         self._like = like
         self._coding: Coding = coding(like.probe)
+        self._join: Join | None = None
+        self._groups: Groups | None = None
+        if copy:
+            self._groups, self._coding = joint(like.path, like.probe, self._coding)
         self.notes: tuple[str, ...] = self._coding.notes
         self._sound = self._track(sound)
         self._converter = VideoReformatter()
@@ -67,8 +78,13 @@ class VideoWriter:
     ) -> None:
         self.discard()
 
-    def write(self, frame: VideoFrame) -> None:
-        """Encode one frame.
+    @property
+    def copied(self) -> int:
+        """How many frames were copied."""
+        return 0 if self._join is None else self._join.copied
+
+    def write(self, frame: VideoFrame, *, untouched: bool = False) -> None:
+        """Encode one frame, or copy it in time where it is ``untouched`` and so are those around it.
 
         Raises:
             StorageError: it cannot be written.
@@ -81,7 +97,10 @@ class VideoWriter:
             if self._last in self._durations:
                 self._durations[self._last] = shown - self._last
             self._last, self._durations[shown] = shown, picture.duration
-            self._mux(self._stream.encode(picture))
+            if self._join is None:
+                self._mux(self._stream.encode(picture))
+            else:
+                self._mux(self._join.write(picture, untouched=untouched and not frame.is_painted))
         except (FFmpegError, OSError) as error:
             raise _failure(error) from error
 
@@ -97,7 +116,7 @@ class VideoWriter:
         if self._last in self._durations and self._like.last_duration:
             self._durations[self._last] = self._like.last_duration
         try:
-            self._mux(self._stream.encode(None))
+            self._mux(self._stream.encode(None) if self._join is None else self._join.finish())
             if self._sound is not None:
                 self._target.mux(list(self._sound.until(self._end if self._like.damage else math.inf)))
             self._target.close()
@@ -109,6 +128,8 @@ class VideoWriter:
         """Remove what was not committed."""
         if self._sound is not None:
             self._sound.close()
+        if self._groups is not None:
+            self._groups.close()
         with contextlib.suppress(FFmpegError, OSError):
             self._target.close()
         self._hidden.unlink(missing_ok=True)
@@ -151,6 +172,9 @@ class VideoWriter:
             context.sample_aspect_ratio = self._like.aspect
         if probe.matrix is not None and not probe.turn.is_none:
             stream.set_display_matrix(self._matrix())
+        if self._groups is not None:
+            self._join = Join(self._groups, context, chosen)
+            context.extradata = self._join.header
         if self._sound is not None:
             self._sound.attach(self._target)
         return stream
@@ -174,8 +198,9 @@ class VideoWriter:
             picture, format=self._coding.layout.name, src_color_range=same, dst_color_range=same
         )
 
-    def _mux(self, packets: list["Packet[VideoStream]"]) -> None:
+    def _mux(self, packets: Iterable["Packet[VideoStream]"]) -> None:
         for packet in packets:
+            packet.stream = cast(VideoStream, self._stream)
             shown, decoded = packet.pts or 0, packet.dts or 0
             duration = self._durations.pop(shown, 0)
             if duration:

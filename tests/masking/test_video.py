@@ -15,7 +15,7 @@ from masking.media.video import VideoLimits
 from masking.policy import VideoPolicy
 from masking.selection import Listed, Selection
 from masking.types import Faces
-from masking.video import detect_video, mask_video
+from masking.video import detect_video, mask_video, waiting
 
 LIMITS = VideoLimits(bytes=100_000_000, pixels=10_000_000, side=8000, seconds=600)
 SIZE = (480, 270)
@@ -234,3 +234,8 @@ def test_surrogates_that_overlap_each_keep_their_middle(tmp_path: Path) -> None:
 
     both, alone = masked(0, 1), masked(0)
     assert np.abs(both - alone)[60:92, 78:97].mean() < 4
+
+
+@pytest.mark.parametrize(("size", "frames"), [((640, 360), 24), ((1920, 1080), 20), ((3840, 2160), 8), ((16, 16), 24)])
+def test_the_larger_the_frames_the_fewer_may_wait(size: tuple[int, int], frames: int) -> None:
+    assert waiting(size[0] * size[1]) == frames

@@ -15,6 +15,7 @@ from masking.face.flow import carry, levelled, view
 from masking.face.follow import Covered, Follower, FollowerSettings
 from masking.face.procedural import Capture, Identity, portrait
 from masking.face.region import regions
+from masking.face.seen import Seen
 from masking.media.array_frame import ArrayFrame
 from masking.video import looking
 
@@ -124,6 +125,13 @@ def test_a_face_in_the_dark_is_doubted_all_the_while(detector: Detector, live: b
     # What was shown live before anybody could tell stays shown.
     assert set(doubted[14 if live else 0 :]) == {DIM}
     assert set(doubted[: 14 if live else 0]) <= {None, DIM}
+
+
+def test_a_dim_stretch_is_doubted_from_its_start_though_a_cut_lies_in_it(detector: Detector) -> None:
+    film = [np.uint8(20) + darker(scene(), 0.03)] * 8 + [np.uint8(120) + darker(scene()[::-1], 0.03)] * 12
+    first, other = (Seen.of(ArrayFrame(0, 0.0, picture)) for picture in (film[0], film[-1]))
+    assert change(first.thumb, other.thumb, 0.0).cut
+    assert {each.doubt for each in follow(film, detector)} == {DIM}
 
 
 @pytest.mark.parametrize(("how", "steps"), [("darker", 1), ("less sharp", 12)])

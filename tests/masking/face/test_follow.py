@@ -10,6 +10,7 @@ from masking.errors import ModelError
 from masking.evaluation.detection import coverage
 from masking.face.follow import Covered, Follower, FollowerSettings
 from masking.face.region import regions
+from masking.face.seen import Seen
 from masking.types import Faces
 
 WIDTH, HEIGHT = 192, 128
@@ -119,6 +120,18 @@ def test_every_frame_comes_back_once_and_in_order(scenes, look_ahead, misses) ->
     assert [covered.frame.index for covered in done] == list(range(len(film)))
     for covered in done:
         assert len(covered.faces) == len(covered.tracks) == len(covered.how) == len(set(covered.tracks))
+
+
+def test_all_before_a_cut_is_given_before_the_new_scene_is_looked_at() -> None:
+    film, eye = list(shots([(1, 9, 0, 0), (2, 9, 0, 0)])), Eye([False])
+    follower = Follower[Shot](eye, ALL)
+    assert [covered for shot in film[:9] for covered in follower.feed(shot)] == []
+    done = follower.enter(film[9], Seen.of(film[9]))
+    assert [covered.frame.index for covered in done] == list(range(9))
+    assert max(bare(covered) for covered in done) < 0.1
+    assert eye.looks[-1][0] == 8
+    assert follower.decide() == []
+    assert eye.looks[-1][0] == 9
 
 
 def test_live_answers_each_frame_at_once_and_looks_at_it() -> None:

@@ -1,119 +1,16 @@
 import struct
-from fractions import Fraction
-from functools import cache
 
 import av
 import numpy as np
 import pytest
-from av.stream import Disposition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from masking.errors import DamagedMedia, EmptyMedia, MediaTooLarge, StorageError, UnsupportedMedia
-from masking.media.audio import AudioLimits, AudioWriter, is_audio, open_audio, probe_audio, sniff_audio
+from masking.errors import DamagedMedia, StorageError
+from masking.media.audio import AudioWriter, open_audio, probe_audio
 from masking.media.audio_reader import in_blocks
 from masking.media.audio_samples import from_frame, to_frame
-from masking.media.video import sniff_video
-
-LIMITS = AudioLimits(bytes=20_000_000, seconds=60)
-LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-SUFFIX = {"adts": "aac", "ipod": "m4a", "matroska": "mkv"}
-PACKED = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "flt": np.float32, "dbl": np.float64}
-
-
-@cache
-def noise(samples, channels, rate):
-    """Noise below 2 kHz, another one in each channel: a shift by one sample or a swap of channels shows."""
-    random = np.random.default_rng(samples + channels)
-    white = np.fft.rfft(random.standard_normal((samples, channels)), axis=0)
-    white[np.fft.rfftfreq(samples, 1 / rate) > 2000] = 0
-    wave = np.fft.irfft(white, samples, axis=0) if samples > 1 else np.full((1, channels), 0.1)
-    return (0.3 * wave / max(np.abs(wave).max(), 1e-9)).astype(np.float32)
-
-
-def make(
-    path, muxer, codec, rate=16000, channels=1, wave=None, samples=12345, packed=None, options=None, muxing=None,
-    metadata=None, cover=False, chapters=False, layout=None, lead=0,
-):  # fmt: skip
-    """Write a sound file; nothing of it is made by what is tested."""
-    wave = noise(samples, channels, rate) if wave is None else wave
-    layout = layout or LAYOUTS[channels]
-    with av.open(str(path), "w", format=muxer, container_options=muxing or {}) as target:
-        target.metadata.update(metadata or {})
-        stream = target.add_stream(codec, rate=rate, options=options or {})
-        context = stream.codec_context
-        context.layout, context.time_base = layout, Fraction(1, rate)
-        offered = [one.name for one in context.codec.audio_formats]
-        packed = packed or offered[0].removesuffix("p")
-        context.format = next(name for name in offered if name.removesuffix("p") == packed)
-        if codec in ("aac", "libmp3lame", "libopus"):
-            context.bit_rate = 96_000 * channels
-        picture = target.add_stream("mjpeg", rate=1) if cover else None
-        if picture is not None:
-            picture.codec_context.width = picture.codec_context.height = 32
-            picture.codec_context.pix_fmt = "yuvj420p"
-            picture.disposition = Disposition.attached_pic
-        if chapters:
-            target.set_chapters([{"id": 1, "start": 0, "end": 500, "time_base": Fraction(1, 1000), "metadata": {}}])
-        context.open()
-        if picture is not None:
-            target.mux(picture.encode(av.VideoFrame.from_ndarray(np.full((48, 32), 77, np.uint8), "yuvj420p")))
-        step = context.frame_size or 1000
-        for start in range(0, len(wave), step):
-            target.mux(stream.encode(as_frame(wave[start : start + step], packed, layout, rate, start - lead)))
-        target.mux(stream.encode(None))
-    return path
-
-
-def as_frame(wave, packed, layout, rate, start):
-    kind = PACKED[packed]
-    if packed == "u8":
-        wave = np.rint(wave * 127) + 128
-    elif packed in ("s16", "s32"):
-        wave = np.rint(wave.astype(np.float64) * (np.iinfo(kind).max - 255))
-    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave, kind).reshape(1, -1), packed, layout)
-    frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
-    return frame
-
-
-def plain(path):
-    """Decode as any program would: facts of the stream, and (n, channels) samples."""
-    with av.open(str(path)) as source:
-        stream = source.streams.audio[0]
-        packer = av.AudioResampler("flt")
-        frames, columns = list(source.decode(stream)), []
-        for frame in frames:
-            for part in packer.resample(frame):
-                columns.append(part.to_ndarray().reshape(-1, frame.layout.nb_channels))
-        first = frames[0]
-        facts = {
-            "codec": stream.codec_context.codec.canonical_name,
-            "format": first.format.name,
-            "rate": first.sample_rate,
-            "channels": first.layout.nb_channels,
-            "layout": first.layout.name,
-            "samples": sum(frame.samples for frame in frames),
-            "container": source.format.name,
-        }
-    return facts, np.concatenate(columns)
-
-
-def read(path, limits=LIMITS):
-    probe = probe_audio(path, limits)
-    with open_audio(path, probe) as reader:
-        blocks = list(reader)
-    return np.concatenate(blocks), reader
-
-
-def copy(source, target, change=None, limits=LIMITS):
-    """Read and write a sound; return the probe, the reader and the writer."""
-    probe = probe_audio(source, limits)
-    with open_audio(source, probe) as reader, AudioWriter(target, probe) as writer:
-        for block in reader:
-            writer.write(change(block) if change else block)
-        writer.commit()
-    return probe, reader, writer
-
+from tests.masking.media.sounds import LIMITS, SUFFIX, WAVE, copy, make, noise, plain, read, riff
 
 WAV = ["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le", "pcm_alaw", "pcm_mulaw"]
 EXACT = [
@@ -258,19 +155,6 @@ def test_metadata_cover_and_chapters_are_gone(tmp_path, muxer, codec, rate, cove
     assert plain(source)[0]["samples"] == plain(tmp_path / "out")[0]["samples"]
 
 
-def riff(wave, *, form=b"RIFF", data_bytes=None, before=b"", behind=b"", rate=16000, tag=1, channels=1):
-    """Write a WAV by hand: what muxers do not write."""
-    order = ">" if form == b"RIFX" else "<"
-    body = wave.astype(wave.dtype.newbyteorder(order)).tobytes()
-    width = wave.dtype.itemsize
-    head = struct.pack(
-        f"{order}4sIHHIIHH", b"fmt ", 16, tag, channels, rate, rate * width * channels, width * channels, width * 8
-    )  # fmt: skip
-    size = len(body) if data_bytes is None else data_bytes
-    rest = before + head + b"data" + struct.pack(f"{order}I", size) + body + behind
-    return form + struct.pack(f"{order}I", min(len(rest) + 4, 2**32 - 1)) + b"WAVE" + rest
-
-
 @pytest.mark.parametrize(
     ("muxer", "codec", "muxing"),
     [
@@ -286,7 +170,6 @@ def test_what_was_written_on_the_fly_is_read_whole(tmp_path, muxer, codec, muxin
     assert reader.samples == plain(source)[0]["samples"] == plain(tmp_path / "out")[0]["samples"]
 
 
-WAVE = (noise(20_000, 1, 16000)[:, 0] * 32767).astype(np.int16)
 BROADCAST = b"bext" + struct.pack("<I", 602) + b"Alice".ljust(602, b"\0")
 LONG = b"ds64" + struct.pack("<IQQQI", 28, 0, 40_000, 20_000, 0)
 
@@ -356,170 +239,6 @@ def test_loud_and_shifted_sound_stays_in_range(tmp_path):
     samples, reader = read(source)
     assert reader.notes == ("samples_out_of_range_clipped",)
     np.testing.assert_array_equal(samples, np.clip(wave, -1, 1))
-
-
-def cut(data, part):
-    return data[: int(len(data) * part)]
-
-
-def zapped(data):
-    at = len(data) // 2
-    return data[:at] + bytes(200) + data[at + 200 :]
-
-
-@pytest.mark.parametrize(
-    ("muxer", "codec", "muxing", "harm"),
-    [
-        ("wav", "pcm_s16le", {}, lambda data: cut(data, 0.6)),
-        ("flac", "flac", {}, lambda data: cut(data, 0.6)),
-        ("flac", "flac", {}, zapped),
-        ("mp3", "libmp3lame", {}, lambda data: cut(data, 0.6)),
-        ("mp3", "libmp3lame", {"write_xing": "0"}, lambda data: cut(data, 0.6)),
-        ("adts", "aac", {}, lambda data: cut(data, 0.6)),
-        ("ipod", "aac", {"movflags": "faststart"}, lambda data: cut(data, 0.6)),
-        ("ogg", "libopus", {"page_duration": "100000"}, lambda data: cut(data, 0.6)),
-        ("ogg", "libopus", {"page_duration": "100000"}, zapped),
-        ("matroska", "aac", {}, lambda data: cut(data, 0.6)),
-    ],
-)
-def test_damaged_sound_is_read_up_to_the_damage(tmp_path, muxer, codec, muxing, harm):
-    packed = "flt" if codec in ("aac", "libmp3lame", "libopus") else "s16"
-    rate = 48000 if codec == "libopus" else 16000
-    source = make(tmp_path / "in", muxer, codec, rate, samples=5 * rate, packed=packed, muxing=muxing)
-    whole, _ = read(source)
-    source.write_bytes(harm(source.read_bytes()))
-    samples, reader = read(source)
-    assert reader.damage
-    assert 0.3 * len(whole) < len(samples) < 0.7 * len(whole)
-    same = len(samples) - 2048  # the last frame of a lossy codec lacks its neighbour
-    np.testing.assert_allclose(samples[:same], whole[:same], atol=1e-4)
-
-
-def joined(*paths):
-    return b"".join(path.read_bytes() for path in paths)
-
-
-def test_sound_that_changes_on_the_way_is_refused(tmp_path):
-    one = make(tmp_path / "one.aac", "adts", "aac", 16000, packed="flt")
-    two = make(tmp_path / "two.aac", "adts", "aac", 22050, packed="flt")
-    (tmp_path / "both.aac").write_bytes(joined(one, two))
-    with pytest.raises(UnsupportedMedia, match="change on the way"):
-        read(tmp_path / "both.aac")
-    one = make(tmp_path / "one.ogg", "ogg", "libopus", 48000, packed="flt")
-    (tmp_path / "both.ogg").write_bytes(joined(one, one))
-    with pytest.raises(UnsupportedMedia, match="split it"):
-        read(tmp_path / "both.ogg")
-
-
-def video(path, muxer="mp4", sound=True):
-    with av.open(str(path), "w", format=muxer) as target:
-        pictures = target.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
-        pictures.codec_context.width, pictures.codec_context.height = 64, 48
-        voice = target.add_stream("aac", rate=16000, layout="mono") if sound else None
-        for number in range(5):
-            picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 99, np.uint8))
-            picture.pts = number
-            target.mux(pictures.encode(picture))
-        target.mux(pictures.encode(None))
-        if voice is not None:
-            target.mux(voice.encode(as_frame(noise(3000, 1, 16000), "flt", "mono", 16000, 0)))
-            target.mux(voice.encode(None))
-    return path
-
-
-BAD = {
-    "no bytes": (b"", EmptyMedia, "no bytes"),
-    "text": (b"This is a text, whatever its name says. " * 200, UnsupportedMedia, "only WAV"),
-    "big-endian WAV": (riff(WAVE, form=b"RIFX"), UnsupportedMedia, "only WAV"),
-    "picture": (b"\x89PNG\r\n\x1a\n" + bytes(100), UnsupportedMedia, "only WAV"),
-    "no samples": (riff(WAVE[:0]), EmptyMedia, "no samples"),
-    "header alone": (riff(WAVE)[:30], DamagedMedia, "header"),
-    "RIFF that is a film": (b"RIFF\x10\0\0\0AVI LIST" + bytes(100), UnsupportedMedia, "only WAV"),
-    "96 kHz": (riff(WAVE, rate=96000), UnsupportedMedia, "96000 Hz.*resample"),
-    "too few Hz": (riff(WAVE, rate=4000), UnsupportedMedia, "4000 Hz"),
-    "no rate": (riff(WAVE, rate=0), DamagedMedia, "header"),
-    "many channels": (riff(WAVE[:180], channels=9), UnsupportedMedia, "9 channels.*mix it down"),
-    "too many bytes": (riff(np.zeros(11_000_000, np.int16)), MediaTooLarge, "cut it"),
-    "too long": (riff(np.zeros(61 * 8000, np.int16), rate=8000), MediaTooLarge, "longer than 60 seconds"),
-    "noise named mp3": (b"\xff\xfb\x90\x00" + np.random.default_rng(3).bytes(4000), UnsupportedMedia, "only WAV"),
-    "Theora": (b"OggS\0\2" + bytes(20) + b"\x01\x2a\x80theora" + bytes(60), UnsupportedMedia, "only WAV"),
-    "Ogg without end": (b"OggS\0\2" + bytes(20) + b"\x01\x13OpusHead\1\1", DamagedMedia, "the sound"),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_bad_input_gets_a_clear_answer(tmp_path, name):
-    data, error, text = BAD[name]
-    source = tmp_path / "sound.wav"
-    source.write_bytes(data)
-    with pytest.raises(error, match=text):
-        read(source)
-
-
-def test_a_header_that_states_less_than_there_is_does_not_pass_the_limit(tmp_path):
-    source = make(tmp_path / "in.mp3", "mp3", "libmp3lame", 8000, samples=90_000, packed="flt")
-    data = source.read_bytes()
-    at = data.index(b"Info") if b"Info" in data else data.index(b"Xing")
-    source.write_bytes(data[: at + 8] + (2).to_bytes(4, "big") + data[at + 12 :])
-    with pytest.raises(MediaTooLarge):
-        read(source, AudioLimits(bytes=10**6, seconds=5))
-
-
-def test_pictures_make_it_a_video(tmp_path):
-    source = video(tmp_path / "clip.mp4")
-    assert not is_audio(source)
-    with pytest.raises(UnsupportedMedia, match="as a video"):
-        probe_audio(source, LIMITS)
-    with pytest.raises(UnsupportedMedia, match="as a video"):
-        probe_audio(video(tmp_path / "silent.mkv", "matroska", sound=False), LIMITS)
-
-
-def test_a_film_container_without_pictures_is_sound(tmp_path):
-    for muxer, codec in [("mp4", "aac"), ("mov", "aac"), ("matroska", "libopus"), ("webm", "libopus")]:
-        source = make(tmp_path / "in", muxer, codec, 48000, packed="flt")
-        assert is_audio(source)
-        assert not sniff_audio(source.read_bytes()[:64])
-        copy(source, tmp_path / "out")
-        assert plain(tmp_path / "out")[0]["samples"] == plain(source)[0]["samples"]
-
-
-@pytest.mark.parametrize(
-    ("muxer", "codec", "media_type"),
-    [
-        ("wav", "pcm_s16le", "audio/wav"),
-        ("flac", "flac", "audio/flac"),
-        ("mp3", "libmp3lame", "audio/mpeg"),
-        ("adts", "aac", "audio/aac"),
-        ("ipod", "aac", "audio/mp4"),
-        ("ogg", "libopus", "audio/ogg"),
-    ],
-)
-def test_kinds_are_known_by_their_first_bytes(tmp_path, muxer, codec, media_type):
-    source = make(tmp_path / "a.txt", muxer, codec, 48000, packed="s16" if codec in ("flac", "pcm_s16le") else "flt")
-    head = source.read_bytes()[:64]
-    assert sniff_audio(head)
-    assert is_audio(source)
-    assert sniff_video(head) == (muxer == "ipod")  # which is why sound is asked for first
-    assert probe_audio(source, LIMITS).media_type == media_type
-
-
-@pytest.mark.parametrize(("muxer", "codec"), [("mp3", "libmp3lame"), ("adts", "aac")])
-def test_a_stream_that_was_cut_anywhere_is_known_by_its_next_frames(tmp_path, muxer, codec):
-    source = make(tmp_path / "in", muxer, codec, packed="flt", samples=30_000)
-    source.write_bytes(source.read_bytes()[1000:])
-    samples, reader = read(source)
-    assert 25_000 < len(samples) < 31_000
-    assert reader.damage is None
-    copy(source, tmp_path / "out")
-    assert len(read(tmp_path / "out")[0]) == len(samples)
-
-
-def test_a_tag_longer_than_any_head_hides_nothing(tmp_path):
-    source = make(tmp_path / "in.flac", "flac", "flac", packed="s16")
-    tag = b"ID3\x04\0\0" + bytes([0, 0, 100, 0]) + bytes(100 << 7)
-    source.write_bytes(tag + source.read_bytes())
-    assert probe_audio(source, LIMITS).container == "flac"
-    assert len(read(source)[0]) == 12345
 
 
 def test_nothing_is_left_behind_where_the_work_ends_early(tmp_path):

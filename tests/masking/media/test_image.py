@@ -187,6 +187,32 @@ def test_one_view_is_enough_where_nothing_is_transparent(make_picture):
     np.testing.assert_array_equal(seen, rgb)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    ("dtype", "scale", "least"),
+    [(np.uint16, 1, 0), (np.uint16, 4, 0), (np.uint16, 16, 0), (np.uint16, 16, 40_000), (np.uint8, 1 / 8, 0)],
+)
+def test_a_picture_in_few_of_the_levels_is_seen_with_them_spread(make_picture, channels, dtype, scale, least):
+    full = make_picture(channels).astype(np.float64)
+    pixels = (full * scale + least).astype(dtype)
+    if channels in (2, 4):
+        pixels[..., -1] = np.iinfo(dtype).max
+    raw, seen = views(pixels)
+    assert np.ptp(raw) < 64
+    assert seen.shape == (HEIGHT, WIDTH, 3)
+    drawn = np.dstack([full[..., 0] if full.ndim == 3 else full] * 3) if channels < 3 else full[..., :3]
+    assert np.corrcoef(seen.ravel(), drawn.ravel())[0, 1] > 0.99
+    assert np.ptp(seen) > 200
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_flat_picture_has_no_levels_to_spread(dtype):
+    flat = np.full((HEIGHT, WIDTH, 3), 7, dtype)
+    assert len(views(flat)) == 1
+    flat[0, 0] = np.iinfo(dtype).max  # a hot pixel
+    assert len(views(flat)) == 1
+
+
 @pytest.mark.parametrize("flat", [0, 90, 127, 128, 129, 255])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])

@@ -13,55 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from masking.media import jpeg_blocks, jpeg_coefficients
-from masking.media.image import Still, decode, encode_with_notes
+from masking.media.image import Still, encode_with_notes
 from masking.media.jpeg_segments import Frame, read_frame, walk
-from masking.media.probe import ImageLimits, probe
-
-LIMITS = ImageLimits(bytes=50_000_000, pixels=100_000_000, side=30_000)
-RECODED = ("whole_picture_recoded",)
-
-# Name: sampling (horizontal, vertical) of each component.
-SAMPLINGS = {
-    "4:4:4": ((1, 1), (1, 1), (1, 1)),
-    "4:2:2": ((2, 1), (1, 1), (1, 1)),
-    "4:2:0": ((2, 2), (1, 1), (1, 1)),
-    "4:4:0": ((1, 2), (1, 1), (1, 1)),
-    "4:1:1": ((4, 1), (1, 1), (1, 1)),
-    "grey": ((1, 1),),
-    "grey 2x2": ((2, 2),),
-}
-
-
-def read(data: bytes) -> Still:
-    return decode(data, probe(data, LIMITS))
-
-
-def scene(height: int, width: int, channels: int = 3) -> np.ndarray:
-    """Waves and some noise: coefficients of every frequency, and no two blocks alike."""
-    y, x = np.mgrid[:height, :width]
-    waves = [127 + 60 * np.sin(x / (3 + c)) + 50 * np.cos(y / (5 - c) + x / 40) for c in range(channels)]
-    noise = np.random.default_rng(height * 1000 + width).normal(0, 6, (height, width, channels))
-    pixels = (np.stack(waves, axis=-1) + noise).clip(0, 255).astype(np.uint8)
-    return pixels if channels > 1 else pixels[..., 0]
-
-
-def resampled(name: str, height: int, width: int, quality: int = 80, *, progressive: bool = False) -> bytes:
-    """A picture in any sampling: the coefficients of a 4:4:4 one, as many as each component takes."""
-    sampling = SAMPLINGS[name]
-    out = io.BytesIO()
-    Image.fromarray(scene(height, width, len(sampling))).save(out, "JPEG", quality=quality, subsampling=0)
-    data = out.getvalue()
-    frame = read_frame(data, walk(data))
-    components = tuple(c._replace(sampling=s) for c, s in zip(frame.components, sampling, strict=True))
-    wanted = Frame(frame.width, frame.height, progressive, components)
-    planes = jpeg_coefficients.read(data, frame)
-    cut = [np.ascontiguousarray(p[:rows, :columns]) for p, (rows, columns) in zip(planes, grid(wanted), strict=True)]
-    tables = {number: tuple(table) for number, table in Image.open(io.BytesIO(data)).quantization.items()}
-    return jpeg_coefficients.write(cut, wanted, tables, rgb=False)
-
-
-def grid(frame: Frame) -> list[tuple[int, int]]:
-    return jpeg_coefficients.grid(frame)
+from tests.masking.media.jpegs import SAMPLINGS, args, grid, masked, read, resampled, scene
 
 
 def blocks(data: bytes, folder) -> list[np.ndarray]:
@@ -85,15 +39,6 @@ def touched_blocks(touched: np.ndarray, sampling: tuple[tuple[int, int], ...], p
             inside[row, column] = touched[y : y + 8 * down, x : x + 8 * across].any()
         found.append(inside)
     return found
-
-
-def masked(still: Still, box: tuple[int, int, int, int], colour: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    x1, y1, x2, y2 = box
-    touched = np.zeros(still.pixels.shape[:2], bool)
-    touched[y1:y2, x1:x2] = True
-    pixels = still.pixels.copy()
-    pixels[touched] = colour
-    return pixels, touched
 
 
 def psnr(one: np.ndarray, other: np.ndarray) -> float:
@@ -222,11 +167,6 @@ def test_nothing_but_the_picture_is_in_the_file(save, progressive):
     assert image.info["jfif_density"] == (1, 1)
 
 
-def args(still: Still):
-    pixels, touched = masked(still, (10, 10, 30, 30))
-    return still, pixels, touched
-
-
 def test_a_long_profile_is_split_and_found_again(save):
     still = read(save(Image.fromarray(scene(40, 50)), "JPEG"))
     profile = np.random.default_rng(0).bytes(150_000)
@@ -234,38 +174,6 @@ def test_a_long_profile_is_split_and_found_again(save):
     out, notes = encode_with_notes(*args(with_profile))
     assert notes == ()
     assert Image.open(io.BytesIO(out)).info["icc_profile"] == profile
-
-
-def oriented(save) -> bytes:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return save(Image.fromarray(scene(40, 50)), "JPEG", exif=exif)
-
-
-def cmyk(save) -> bytes:
-    return save(Image.fromarray(scene(40, 50)).convert("CMYK"), "JPEG")
-
-
-def zero_in_table(save) -> bytes:
-    data = bytearray(save(Image.fromarray(scene(40, 50)), "JPEG", qtables=[[9] * 64, [8] * 64]))
-    data[data.index(b"\xff\xdb") + 5 + 63] = 0
-    return bytes(data)
-
-
-def same_ids(save) -> bytes:
-    data = save(Image.fromarray(scene(40, 50)), "JPEG")
-    frame, scan = data.index(b"\xff\xc0"), data.index(b"\xff\xda")
-    data = bytearray(data)
-    data[frame + 16] = data[scan + 9] = 2
-    return bytes(data)
-
-
-@pytest.mark.parametrize("make", [oriented, cmyk, zero_in_table, same_ids])
-def test_what_cannot_be_kept_is_coded_anew_and_said(save, make):
-    still, pixels, touched = args(read(make(save)))
-    out, notes = encode_with_notes(still, pixels, touched)
-    assert notes == RECODED
-    assert read(out).pixels[14:26, 14:26].max() < 40
 
 
 def test_coefficients_out_of_range_are_not_written(save):
@@ -306,60 +214,6 @@ def test_a_file_that_does_not_show_the_mask_or_holds_more_does_not_stand_the_che
     assert jpeg_blocks.shows(out, pixels, cells, stored)
     for data in wrong if mode == "RGB" else [*wrong, density]:
         assert not jpeg_blocks.shows(data, pixels, cells, stored)
-
-
-@pytest.mark.parametrize("name", ["webp lossy", "webp lossy alpha"])
-def test_lossy_webp_is_said_to_be_coded_anew(samples, name):
-    assert encode_with_notes(*args(read(samples[name])))[1] == RECODED
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "png 1",
-        "png L",
-        "png LA",
-        "png RGB",
-        "png RGBA",
-        "png P",
-        "png P transparent",
-        "png 4-bit palette",
-        "png 16 grey",
-        "png 16 grey alpha",
-        "png 16 RGB",
-        "png 16 RGBA",
-        "webp lossless",
-        "webp lossless alpha",
-    ],
-)
-@given(box=st.tuples(st.integers(0, 43), st.integers(0, 26), st.integers(0, 43), st.integers(0, 26)))
-@settings(max_examples=10, deadline=None)
-def test_lossless_kinds_keep_every_pixel_outside_the_mask(samples, name, box):
-    still = read(samples[name])
-    pixels, touched = masked(still, box)
-    out, notes = encode_with_notes(still, pixels, touched)
-    shown = read(out).pixels
-    if shown.ndim == 3 and shown.shape != pixels.shape:
-        pixels = pixels[..., : shown.shape[2]]  # alpha that hides nothing is not stored
-    assert notes == ()
-    np.testing.assert_array_equal(shown, pixels)
-
-
-def test_touched_pixels_must_be_of_the_picture(samples):
-    still = read(samples["jpeg 4:2:0"])
-    with pytest.raises(ValueError, match="touched"):
-        encode_with_notes(still, still.pixels, np.zeros((3, 3), bool))
-
-
-@pytest.mark.parametrize("where", [(0, 0), (20, 9), (20, 30), (9, 20), (25, 42), (15, 20)])
-@pytest.mark.parametrize("name", ["jpeg grey", "jpeg 4:2:0", "png RGBA", "png 16 RGB", "webp lossless"])
-def test_a_pixel_that_differs_must_be_said_to_be_touched(samples, name, where):
-    still = read(samples[name])
-    pixels, touched = masked(still, (10, 10, 30, 26))
-    touched[where] = False
-    pixels[where] = still.pixels[where] ^ 1
-    with pytest.raises(ValueError, match="touched"):
-        encode_with_notes(still, pixels, touched)
 
 
 def test_threads_do_not_disturb_each_other():

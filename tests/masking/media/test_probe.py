@@ -1,4 +1,3 @@
-import time
 import tracemalloc
 
 import numpy as np
@@ -80,14 +79,11 @@ def test_the_limit_itself_is_allowed(samples, name):
 def test_a_huge_picture_is_refused_by_its_header_alone(make_ihdr, colour):
     data = make_ihdr(30_000, 30_000, 16, colour) + b"\0" * 900_000
     tracemalloc.start()
-    start = time.perf_counter()
     with pytest.raises(MediaTooLarge, match="30000 x 30000"):
         probe(data, LIMITS)
-    seconds = time.perf_counter() - start
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 20_000
-    assert seconds < 0.05
 
 
 @pytest.mark.parametrize(

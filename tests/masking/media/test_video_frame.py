@@ -144,17 +144,40 @@ def test_filling_any_shape_leaves_no_chroma_of_it(top, left, height, width, data
     assert frame.patch(rows, columns)[inside].max(initial=0) <= 1
 
 
-def test_what_was_looked_at_before_stays_as_it_was():
+def test_what_was_looked_at_before_a_patch_is_put_stays_as_it_was():
     frame = frame_of(NATIVE["yuv420p"])
     luma = frame.luma
     seen = luma.copy()
     decoded = frame.picture
 
-    frame.fill(slice(0, 22), slice(0, 34), np.ones((22, 34), bool))
+    frame.put(slice(0, 22), slice(0, 34), np.zeros((22, 34, 3), np.uint8), np.ones((22, 34), bool))
 
     assert np.array_equal(luma, seen)
     assert frame.luma.max() == 16
     assert np.array_equal(planes(decoded, NATIVE["yuv420p"])[0], seen)
+
+
+def test_a_frame_that_was_given_unpainted_shows_nothing_of_what_is_filled_later():
+    frame = frame_of(NATIVE["yuv420p"])
+    seen = frame.luma.copy()
+    before = frame.unpainted()
+
+    frame.fill(slice(0, 22), slice(0, 34), np.ones((22, 34), bool))
+
+    assert frame.luma.max() == 16
+    assert np.array_equal(before.luma, seen)
+
+
+def test_a_large_area_is_filled_to_its_last_row():
+    width, height = 1000, 300
+    frame = frame_of(NATIVE["yuv420p"], width=width, height=height)
+    inside = np.random.default_rng(1).random((height, width)) < 0.5
+    before = frame.luma.copy()
+
+    frame.fill(slice(0, height), slice(0, width), inside)
+
+    assert (frame.luma[inside] == 16).all()
+    assert np.array_equal(frame.luma[~inside], before[~inside])
 
 
 def test_a_patch_of_another_size_than_its_rectangle_is_refused():

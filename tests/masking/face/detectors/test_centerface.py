@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from masking.errors import ModelError
-from masking.face.detectors.centerface import CenterFace, suppress, to_input
+from masking.evaluation.detection import iou_matrix
+from masking.face.detectors.centerface import NMS_BLOCK, CenterFace, suppress, to_input
 from masking.types import Faces
 
 
@@ -59,12 +60,19 @@ def maps(side: int = 16) -> list[np.ndarray]:
     return [np.zeros((1, channels, side, side), np.float32) for channels in (1, 2, 2, 10)]
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("broken", range(4))
-def test_output_that_is_not_finite_is_no_answer(broken: int) -> None:
+def test_output_that_is_not_finite_is_no_answer(broken: int, value: float) -> None:
     outputs = maps()
-    outputs[broken][0, 0, 3, 3] = np.nan
+    outputs[broken][0, 0, 3, 3] = value
     with pytest.raises(ModelError, match="finite"):
         CenterFace(_Fixed(*outputs))(np.zeros((64, 64, 3), np.uint8), 0.2)
+
+
+def test_output_whose_squares_are_not_finite_is_an_answer() -> None:
+    outputs = maps()
+    outputs[3][0, 0, 3, 3] = 1e30
+    assert len(CenterFace(_Fixed(*outputs))(np.zeros((64, 64, 3), np.uint8), 0.2)) == 0
 
 
 def test_output_of_another_shape_is_no_answer() -> None:
@@ -105,3 +113,17 @@ def test_suppression_keeps_the_surest_of_each_heap(raw: np.ndarray, random: obje
         assert kept.scores[0] == faces.scores[0]
     again = suppress(kept, 0.3)
     assert (again.boxes == kept.boxes).all()
+
+
+def test_of_many_boxes_each_that_no_surer_kept_one_overlaps_is_kept() -> None:
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, 300, (400, 2))
+    scores = rng.random(400).astype(np.float32)
+    faces = Faces(np.hstack([low, low + 40]).astype(np.float32), scores, np.zeros((400, 5, 2), np.float32))
+    expected: list[int] = []
+    for face in np.argsort(-scores):
+        if (iou_matrix(faces.boxes[face], faces.boxes[expected]) < 0.3).all():
+            expected.append(int(face))
+
+    assert len(expected) > NMS_BLOCK
+    assert (suppress(faces, 0.3).scores == scores[expected]).all()
