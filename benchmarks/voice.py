@@ -1,18 +1,22 @@
 """Who is still known behind each voice style, what is understood, and how it sounds, beside McAdams and a pitch shift.
 
-`python -m benchmarks.voice [--only strong,one-voice] [--copies 2]`; reads `voices` of the folder that MASKER_REAL_DATA
-names. Resemblyzer, pocketsphinx and speechmos judge as well where they are installed.
+`python -m benchmarks.voice [--only strong,one-voice] [--copies 2] [--figures FILE]`; reads `voices` of the folder that
+MASKER_REAL_DATA names. Resemblyzer, pocketsphinx, speechmos and a network in PyTorch judge as well where installed.
+`strong/codebook` is `strong` with the codebook that the network has to beat, learned here from people not sought.
 """
 
 import argparse
+import json
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.voice_cnn import convolutions
+from benchmarks.voice_codebook import codebook
 from benchmarks.voice_judges import dnsmos, embeddings, pocketsphinx
 from benchmarks.voices import Voices, Words, voices
 from masking.evaluation.voice.baselines import mcadams, pitch_shift
@@ -26,10 +30,11 @@ from masking.voice.mask import mask_speech
 from masking.voice.maskers import STYLES
 from masking.voice.policy import VoicePolicy
 from masking.voice.types import RATE, Mono
-from mlops.registry.bundle import Bundle, current, open_bundle
+from mlops.registry.bundle import current
 from mlops.settings import load_settings
 
-CODEBOOK: Final = Path("data/voice-model")
+CODEBOOK: Final = "strong/codebook"
+PITCH_SHIFT: Final = "pitch shift"
 CHUNK: Final = RATE * 40 // 1000
 CHUNKS: Final = 500
 HEARD: Final = 30
@@ -56,6 +61,24 @@ class Measured:
         return masked
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What judges make of a masker: shares of words, an opinion from 1 to 5, a correlation; None without the judge."""
+
+    words: float
+    words_cnn: float | None
+    words_pocketsphinx: float | None
+    dnsmos: float | None
+    pitch_correlation: float
+
+    def row(self) -> str:
+        """The figures as columns."""
+        shares = (self.words, self.words_cnn, self.words_pocketsphinx)
+        opinion = "   -" if self.dnsmos is None else f"{self.dnsmos:4.2f}"
+        understood_by = [f"{'-' if each is None else pct(each):>5}" for each in shares]
+        return " | ".join([*understood_by, opinion, f"{self.pitch_correlation:5.2f}"])
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.voice", description="Privacy and words of the styles.")
@@ -63,38 +86,49 @@ def main() -> None:
         "--only", help="names of maskers with commas between them; McAdams and no mask are always there"
     )
     parser.add_argument("--copies", type=int, default=2, help="how often attackers mask what they learn from")
+    parser.add_argument("--figures", type=Path, metavar="FILE", help="write the figures there as well, as JSON")
     wish = parser.parse_args()
-    data = voices()
-    styles, models = maskers()
-    asked = set(styles) if wish.only is None else {name for name in wish.only.split(",") if name}
-    if strange := asked - set(styles):
+    names = (*STYLES, CODEBOOK, PITCH_SHIFT)
+    asked = set(names) if wish.only is None else {name for name in wish.only.split(",") if name}
+    if strange := asked - set(names):
         parser.error(f"no such masker: {', '.join(sorted(strange))}")
-    measured = {name: Measured(mask) for name, mask in styles.items() if name in asked}
+    data = voices()
+    styles, models = maskers(asked, data)
+    measured = {name: Measured(mask) for name, mask in styles.items()}
     judged = judge_voices(data.sought, data.known, measured, copies=wish.copies, describe=embeddings(), thorough=True)
     told = heard(data, measured)
     print(header(judged, data))
     for name, style in judged.styles.items():
-        print(row(name, style), *told[name], cost(measured.get(name)), chunk(name, models, data), sep=" | ")
+        print(row(name, style), told[name].row(), cost(measured.get(name)), chunk(name, models, data), sep=" | ")
     print("\nequal error rate in % of each attacker")
     for name, style in judged.styles.items():
         print(
             f"{name:18} " + "   ".join(f"{a.attacker}, {a.way} {pct(a.equal_error_rate.value)}" for a in style.attacks)
         )
+    if wish.figures is not None:
+        figures = {name: facts(style, told[name], judged.people) for name, style in judged.styles.items()}
+        wish.figures.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
-def maskers() -> tuple[dict[str, Mask], dict[str, tuple[str, VoiceModel]]]:
-    """Maskers by name, and the style and model of ours; the codebook of the last training run where there is one."""
+def facts(style: VoiceStyle, told: Told, people: int) -> dict[str, Any]:
+    """The figures of one masker as they stand beside a model, rounded as the table rounds them; no judge, no figure."""
+    counted = {name: value for name, value in style.facts().items() if name != "attackers"}
+    found = {name: value for name, value in asdict(told).items() if value is not None}
+    whole = counted | found | {"people": people}
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in whole.items()}
+
+
+def maskers(asked: Collection[str], data: Voices) -> tuple[dict[str, Mask], dict[str, tuple[str, VoiceModel]]]:
+    """Maskers by name, and the style and model of ours; a codebook is learned where it is asked for."""
     settings = load_settings().registry
     bundle = current(settings.bundles_path, settings.voice_model)
     if bundle is None:
         raise SystemExit("no voice model is installed: run `make run` first")
     model = load_voice(bundle)
-    ours = {style: (style, model) for style in STYLES}
-    if (CODEBOOK / "manifest.json").is_file():
-        trained: Bundle = open_bundle(CODEBOOK, "trained")
-        if trained.digest != bundle.digest:
-            ours[f"strong/{trained.architecture}"] = ("strong", load_voice(trained))
-    made: dict[str, Mask] = {"pitch shift": pitch_shift}
+    ours = {style: (style, model) for style in STYLES if style in asked}
+    if CODEBOOK in asked:
+        ours[CODEBOOK] = ("strong", codebook(data))
+    made: dict[str, Mask] = {PITCH_SHIFT: pitch_shift} if PITCH_SHIFT in asked else {}
     return made | {name: mask_of(*each) for name, each in ours.items()}, ours
 
 
@@ -107,25 +141,27 @@ def mask_of(style: str, model: VoiceModel) -> Mask:
     return mask
 
 
-def heard(data: Voices, measured: dict[str, Measured]) -> dict[str, tuple[str, ...]]:
-    """Words understood by our judge and by pocketsphinx, DNSMOS, and the correlation of the melody, by masker."""
-    judge = WordJudge.learn(data.lessons.sounds, data.lessons.said)
-    sphinx, opinion = pocketsphinx(data.words.said), dnsmos()
+def heard(data: Voices, measured: dict[str, Measured]) -> dict[str, Told]:
+    """What the judges of words, of how it sounds and of the melody say, by masker."""
+    lessons, said = data.lessons, data.words.said
+    judge = WordJudge.learn(lessons.sounds, lessons.said)
+    network, sphinx, opinion = convolutions(lessons.sounds, lessons.said, said), pocketsphinx(said), dnsmos()
     pairs = [
         (part, mcadams(part, index)) for index, part in enumerate(each.samples[: 3 * RATE] for each in data.sought)
     ]
     first = {UNMASKED: [(plain, plain) for plain, _ in pairs[:HEARD]], WEAK: pairs[:HEARD]}
-    told: dict[str, tuple[str, ...]] = {}
+    told: dict[str, Told] = {}
     maskers: dict[str, Mask] = {UNMASKED: lambda samples, _: samples, WEAK: mcadams}
     for name, mask in {**maskers, **{name: each.mask for name, each in measured.items()}}.items():
         words = masked_words(mask, data.words)
         listened = first.get(name) or measured[name].pairs
         plain, made = [each for each, _ in listened], [each for _, each in listened]
-        told[name] = (
-            f"{pct(understood(judge, words, data.words.said)):>5}",
-            "    -" if sphinx is None else f"{pct(sphinx(words)):>5}",
-            "   -" if opinion is None else f"{opinion(made):4.2f}",
-            f"{compare(plain, made).pitch_correlation:5.2f}",
+        told[name] = Told(
+            understood(judge, words, said),
+            None if network is None else network(words),
+            None if sphinx is None else sphinx(words),
+            None if opinion is None else opinion(made),
+            compare(plain, made).pitch_correlation,
         )
     return told
 
@@ -142,8 +178,8 @@ def header(judged: VoicePrivacy, data: Voices) -> str:
         f"{judged.people} people sought, {judged.learned_from} others learned from; {judged.seconds:.0f} s in parts of "
         f"about 3 s; {judged.probes} right and {judged.wrong} wrong pairs of one sex; chance of rank 1 "
         f"{pct(judged.chance)} %; {len(data.words.said)} words; the judge is {state}\n"
-        f"{'':18} | {'EER % [95 %], strongest attacker':>48} | rank 1 | TPR@1% | worst | words | sphinx | DNSMOS | "
-        "F0 | CPU s per s | CPU ms per 40 ms, p95"
+        f"{'':18} | {'EER % [95 %], strongest attacker':>48} | rank 1 | TPR@1% | worst | words |   CNN | sphinx | "
+        "DNSMOS | F0 | CPU s per s | CPU ms per 40 ms, p95"
     )
 
 

@@ -23,10 +23,11 @@ MOST_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Words:
-    """Recordings of single words, and which word each is."""
+    """Recordings of single words, which word each is, and who said it."""
 
     sounds: tuple[Mono, ...]
     said: tuple[str, ...]
+    speakers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,4 +92,5 @@ def _speaker_of_word(path: Path) -> str:
 
 
 def _words(paths: Sequence[Path]) -> Words:
-    return Words(tuple(read_mono(path, 2.0) for path in paths), tuple(path.parent.name for path in paths))
+    sounds = tuple(read_mono(path, 2.0) for path in paths)
+    return Words(sounds, tuple(path.parent.name for path in paths), tuple(_speaker_of_word(path) for path in paths))

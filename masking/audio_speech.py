@@ -69,9 +69,7 @@ def find_video_speech(
 
 
 def _stream(policy: VoicePolicy, model: VoiceModel, rate: int, channels: int) -> SoundStream:
-    # Background that is kept would only be carried along.
-    silent = replace(policy, background="drop")
-    return SoundStream(silent, model.vad, _Silent, rate, range(channels), StreamSettings.of_files(policy))
+    return SoundStream(policy, model.vad, _Silent, rate, range(channels), StreamSettings.of_files(policy))
 
 
 def _listen(

@@ -3,12 +3,14 @@
 models/voice holds the graph, its golden outputs and the manifest of the bundle, which names every file by digest, that
 of the speech detector as well: what is not as it was reviewed is refused.
 
-    python -m pipelines.voice_base --adopt voice.onnx [--figures figures.json]
+    python -m pipelines.voice_base --adopt voice.onnx [--figures figures.json --changed "what is new"]
 
-puts another graph there, with golden outputs and a manifest.
+puts another graph there, with golden outputs and a manifest; what was measured of it (`python -m benchmarks.voice
+--figures figures.json`) goes with it to whoever asks for the styles, and into the table of all that shipped.
 """
 
 import argparse
+import hashlib
 import json
 import shutil
 import sys
@@ -27,6 +29,7 @@ from masking.voice.procedural import Speaker, lexicon, speak
 from mlops.registry.bundle import MANIFEST, Bundle, BundleError, open_bundle
 from mlops.settings import load_settings
 from pipelines.voice.bundles import FIGURES, GOLDEN, GRAPH, SPEECH, VadError, assemble, reviewed_vad, with_figures
+from pipelines.voice.history import NAME, append
 from pipelines.voice.network.graph import in_halves
 
 SHIPPED: Final = Path("models/voice")
@@ -96,12 +99,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m pipelines.voice_base", description="The voice model that ships.")
     parser.add_argument("--adopt", metavar="GRAPH", type=Path, help="ship this graph")
     parser.add_argument("--figures", metavar="FILE", type=Path, help="with what was measured of it, by style")
+    parser.add_argument("--changed", metavar="WORDS", help="and add it to history.csv, with what is new about it")
     asked = parser.parse_args()
+    if asked.changed is not None and None in (asked.adopt, asked.figures):
+        parser.error("--changed goes with --adopt and --figures")
     try:
         vad = reviewed_vad()
         if asked.adopt is not None:
             figures = json.loads(asked.figures.read_text(encoding="utf-8")) if asked.figures else None
             digest = adopt(asked.adopt, SHIPPED, vad, load_settings().registry.voice_model, figures)
+            if asked.changed is not None and figures is not None:
+                graph = hashlib.sha256((SHIPPED / GRAPH).read_bytes()).hexdigest()
+                append(SHIPPED / NAME, figures, graph, asked.changed)
         else:
             digest = gather(SHIPPED, vad, OUT).digest
     except (VadError, BundleError, ModelError, OSError, ValueError) as error:

@@ -14,10 +14,12 @@ from typing import Any, Final
 
 import mlflow
 
+from masking.evaluation.voice.privacy import UNMASKED, WEAK
 from mlops.registry.bundle import Bundle, BundleError, open_bundle
 from mlops.registry.mlflow import Registry, Version
+from mlops.registry.settings import RegistrySettings
 from mlops.rollout.gate import Verdict, decide, flatten
-from mlops.settings import RegistrySettings, load_settings
+from mlops.settings import load_settings
 from pipelines.figures import VOICE_METRICS
 from pipelines.params import VoiceRegister, load_params
 from pipelines.provenance import data_version, git_commit
@@ -31,6 +33,7 @@ OUT: Final = Path("data/voice-registered.json")
 ORIGIN: Final = "origin"
 STYLE: Final = "strong"
 """The style that the graph is for; its figures go with a version."""
+BESIDE: Final = (UNMASKED, WEAK)
 INGESTED: Final = "data/voices-ingested"
 
 
@@ -45,22 +48,27 @@ def is_older_base(champion: Version, base: Bundle) -> bool:
 
 
 def register(
-    settings: RegistrySettings, registry: Registry, bundle: Bundle, origin: str, figures: Mapping[str, Any]
+    settings: RegistrySettings, registry: Registry, bundle: Bundle, origin: str, figures: Mapping[str, Any], name: str
 ) -> Version:
     """Log a bundle and its figures as a run, register it, and make it champion.
+
+    What the same attackers reached without a mask and behind McAdams goes with the run, for they are what a figure is
+    read against.
 
     Args:
         settings: Where runs are tracked.
         registry: Where it is registered.
         bundle: What is registered.
         origin: ``base`` or ``trained``.
-        figures: What was measured of it.
+        figures: Of the evaluation.
+        name: What the evaluation calls it: ``base`` or ``candidate``.
     """
     source = data_version(INGESTED, "voice_ingest") if origin == "trained" else "LibriSpeech"
     tags = {ORIGIN: origin, "git_commit": git_commit(), "data_version": source, "architecture": bundle.architecture}
-    flat = flatten(figures)
+    flat = flatten(figures.get(name, {}))
+    beside = flatten({each: figures[each] for each in BESIDE if each in figures})
     with run_of(settings, settings.voice_model, f"{origin}-{bundle.architecture}", tags) as run_id:
-        mlflow.log_metrics(flat)
+        mlflow.log_metrics(flat | beside)
         mlflow.log_artifacts(str(bundle.folder), "bundle")
         told = {name: f"{value:.4g}" for name, value in flat.items() if name.count(".") < 2}
         version = registry.register(settings.voice_model, run_id, "bundle", bundle.digest, told | tags)
@@ -82,7 +90,7 @@ def release(
     registry, lines = Registry(settings.tracking_uri), []
     champion = registry.champion(settings.voice_model)
     if champion is None or is_older_base(champion, base):
-        champion = register(settings, registry, base, "base", figures.get("base", {}))
+        champion = register(settings, registry, base, "base", figures, "base")
         lines.append(f"{champion.name} version {champion.version}, the base model, is champion")
     verdict = judge(figures, params)
     if not verdict.passed:
@@ -91,7 +99,7 @@ def release(
     with TemporaryDirectory() as folder:
         told = with_figures(candidate, {STYLE: figures["candidate"]}, Path(folder) / "bundle")
         if told.digest != champion.digest:
-            champion = register(settings, registry, told, "trained", figures["candidate"])
+            champion = register(settings, registry, told, "trained", figures, "candidate")
     lines.append(f"{champion.name} version {champion.version}, trained here, is champion")
     return champion, lines
 

@@ -100,7 +100,7 @@ class _Channel:
     """One channel of both: keeps what is being said until it is compared."""
 
     def __init__(self, vad: Session) -> None:
-        self._finder = SpeechFinder(vad)
+        self._finder = SpeechFinder(vad, keen=True)
         self._before: Mono = np.empty(0, np.float32)
         self._after: Mono = np.zeros(APART, np.float32)
         self._heard: list[bool] = []

@@ -7,6 +7,7 @@ import numpy as np
 
 from masking.errors import DamagedMedia
 from masking.voice.maskers import Converter
+from masking.voice.offset import OffsetFilter
 from masking.voice.policy import VoicePolicy
 from masking.voice.report import Account
 from masking.voice.resample import Block, Resampler, Stretcher
@@ -53,6 +54,7 @@ class SoundStream:
         self._keep = policy.background == "keep"
         self._core = SpeechStream(policy, vad, make, len(self._lanes), settings, first)
         self._inwards = Resampler(rate, RATE, len(self._lanes))
+        self._centred = OffsetFilter()
         self._outwards = Resampler(RATE, rate, len(self._lanes))
         self._gate = Stretcher(RATE, rate)
         self.taken = 0
@@ -84,13 +86,13 @@ class SoundStream:
         self.taken += len(block)
         if self._keep:
             self._original = np.concatenate([self._original, block])
-        masked, gate = self._core.feed(self._inwards.feed(block[:, self._lanes]))
+        masked, gate = self._core.feed(self._centred.feed(self._inwards.feed(block[:, self._lanes])))
         return self._out(self._outwards.feed(masked), self._gate.feed(gate) if self._keep else gate)
 
     def finish(self) -> Block:
         """Give the rest: as many samples have then come out as went in. Errors as `feed`."""
         inside = -(-self.taken * RATE // self._rate)
-        masked, gate = self._core.feed(self._inwards.finish(inside))
+        masked, gate = self._core.feed(self._centred.feed(self._inwards.finish(inside)))
         rest, last = self._core.finish()
         masked, gate = np.concatenate([masked, rest]), np.concatenate([gate, last])
         out = [self._outwards.feed(masked), self._outwards.finish(self.taken)]

@@ -57,6 +57,8 @@ class StreamSettings:
 class SpeechStream:
     """Masks the speech of some channels that are heard together: speech in one of them is speech in all.
 
+    Where the background stays, what channels have in common and what they have not is listened to as well.
+
     Args:
         policy: What is wished.
         vad: Session of the detector of speech.
@@ -82,7 +84,9 @@ class SpeechStream:
         self.account = Account()
         self._policy = policy
         self._settings = settings
-        self._finders = [SpeechFinder(vad) for _ in range(channels)]
+        self._keen = policy.background == "keep"
+        heard = channels + 2 * (channels - 1) if self._keen else channels
+        self._finders = [SpeechFinder(vad, keen=self._keen) for _ in range(heard)]
         self._turns = Turns(settings.turns)
         self._lanes = [_Lane(make()) for _ in range(channels)]
         self.delay = settings.delay + self._lanes[0].converter.delay
@@ -133,7 +137,8 @@ class SpeechStream:
         return self._done()
 
     def _hear(self, block: Block) -> list[Window]:
-        heard = [finder.feed(np.ascontiguousarray(block[:, index])) for index, finder in enumerate(self._finders)]
+        sounds = np.concatenate([block, _between(block)], axis=1) if self._keen else block
+        heard = [finder.feed(np.ascontiguousarray(sounds[:, index])) for index, finder in enumerate(self._finders)]
         return [self._window(heard, index) for index in range(len(block) // WINDOW)]
 
     def _window(self, heard: Sequence[Heard], index: int) -> Window:
@@ -237,6 +242,19 @@ class _Lane:
             raise ModelError("the masker gave samples that are no numbers")
         dry, self._dry = self._dry[: len(made)], self._dry[len(made) :]
         self.done = np.concatenate([self.done, self._leveller.feed(dry, np.asarray(made, np.float32))])
+
+
+def _between(block: Block) -> Block:
+    """Give what is in one channel and not in the next, and what is in both: noise that all have hides no voice there.
+
+    Args:
+        block: Shape (n, channels).
+
+    Returns:
+        Half the difference and half the sum of each two channels in a row, shape (n, 2 * (channels - 1)).
+    """
+    left, right = block[:, :-1] / 2, block[:, 1:] / 2
+    return np.concatenate([left - right, left + right], axis=1)
 
 
 def _curve(window: Decided) -> Mono:

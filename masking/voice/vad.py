@@ -1,7 +1,8 @@
 """Finds speech, and rather too much of it than too little: what is not found may be heard as it was.
 
 The detector is Silero's (MIT), which gives the probability of speech in each window of 32 ms. Quiet voices are lifted
-before it listens, and what it misses counts as speech all the same if it is as periodic as a voice.
+before it listens, and what it misses counts as speech all the same if it is as periodic as a voice. A keen finder is
+for sound whose background stays: there a word that is missed is heard by everybody.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,8 @@ SPEECH: Final = 0.15
 """Probability from which a window is speech; its authors take 0.5, at which the ends of quiet words go lost."""
 MAYBE: Final = 0.08
 """Probability from which a window may be a voice: in loud noise many words come no higher, and noise alone seldom."""
+MAYBE_KEEN: Final = 0.02
+"""The same for a keen finder: more of the words that are drowned in noise come so high, and some of noise alone."""
 PERIODIC: Final = 0.75
 """Height of the autocorrelation from which a window sounds like a voice."""
 AUDIBLE: Final = 10 ** (-75 / 20)
@@ -31,6 +34,8 @@ LIFTED_TO: Final = 0.1
 MOST_LIFT: Final = 300.0
 FORGOTTEN: Final = 10 ** (-1 / 20 * WINDOW / RATE)
 """By what the level that was heard falls from one window to the next: 1 dB in a second."""
+FORGOTTEN_SOON: Final = 10 ** (-30 / 20 * WINDOW / RATE)
+"""The same for the second ear of a keen finder, 30 dB in a second: whoever answers from afar is lifted, too."""
 _LAGS: Final = np.arange(RATE // 400, RATE // 60)
 _WEAKENED: Final = 0.95
 
@@ -68,13 +73,14 @@ class SpeechFinder:
     Args:
         session: Silero's graph over sequences: ``input`` (t, 576), ``h`` and ``c`` (1, 1, 128); gives probabilities
             (t,) and the next ``h`` and ``c``.
+        keen: Whether to listen twice, once with an ear for what is quiet soon after what is loud, and to take more for
+            a voice.
     """
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, session: Session, *, keen: bool = False) -> None:
         self._before: Block = np.zeros(CONTEXT, np.float32)
-        self._state = [np.zeros((1, 1, 128), np.float32) for _ in range(2)]
-        self._level = 0.0
+        self._ears = [_Ear(session, kept) for kept in ((FORGOTTEN, FORGOTTEN_SOON) if keen else (FORGOTTEN,))]
+        self._maybe = MAYBE_KEEN if keen else MAYBE
 
     def feed(self, samples: Block) -> Heard:
         """Judge windows: samples of shape (512 t,).
@@ -86,10 +92,25 @@ class SpeechFinder:
         self._before = heard[-CONTEXT:].copy()
         windows = np.lib.stride_tricks.sliding_window_view(heard, CONTEXT + WINDOW)[::WINDOW]
         level = np.sqrt(np.square(windows, dtype=np.float64).mean(1))
-        lifted = np.asarray(windows * self._lift(level)[:, None], np.float32)
-        probabilities = self._probabilities(lifted)
-        voice = (probabilities >= MAYBE) | periodic(windows)
-        return Heard(probabilities >= SPEECH, voice, lifted, level)
+        by_ear = [ear.feed(windows, level) for ear in self._ears]
+        likeliest = np.max([probabilities for probabilities, _ in by_ear], axis=0)
+        voice = (likeliest >= self._maybe) | periodic(windows)
+        return Heard(likeliest >= SPEECH, voice, by_ear[-1][1], level)
+
+
+class _Ear:
+    """One way of lifting what is quiet, and the detector that listens to it."""
+
+    def __init__(self, session: Session, kept: float) -> None:
+        self._session = session
+        self._kept = kept
+        self._state = [np.zeros((1, 1, 128), np.float32) for _ in range(2)]
+        self._level = 0.0
+
+    def feed(self, windows: Block, levels: NDArray[np.float64]) -> tuple[NDArray[np.float32], Block]:
+        """Give the probability of each window, and the windows as they were listened to."""
+        lifted = np.asarray(windows * self._lift(levels)[:, None], np.float32)
+        return self._probabilities(lifted), lifted
 
     def _probabilities(self, windows: Block) -> NDArray[np.float32]:
         try:
@@ -106,7 +127,7 @@ class SpeechFinder:
         """Give the factor for each window that brings the loudest of the last seconds to a usual level."""
         factors = np.empty(len(levels), np.float32)
         for index, level in enumerate(levels):
-            self._level = max(float(level), self._level * FORGOTTEN)
+            self._level = max(float(level), self._level * self._kept)
             factors[index] = min(max(1.0, LIFTED_TO / max(self._level, 1e-9)), MOST_LIFT)
         return factors
 

@@ -21,7 +21,7 @@ LIMITS = AudioLimits(bytes=10_000_000, seconds=60)
 def test_what_is_found_is_what_would_be_masked(
     background: str, talk: Callable[..., Mono], voice_model: VoiceModel, tmp_path: Path
 ) -> None:
-    said = talk(0, 2)
+    said = np.concatenate([talk(0, 2), 0.003 * talk(1, 2)])
     both = np.stack([said, np.zeros_like(said)], axis=1)
     with wave.open(str(tmp_path / "in.wav"), "wb") as file:
         file.setparams((2, 2, RATE, 0, "NONE", ""))

@@ -156,6 +156,14 @@ def test_the_last_word_is_compared_too(said, voice_model):
     assert float(last.text.split()[4]) > len(cut) / RATE - 0.2
 
 
+def test_who_answers_quietly_is_compared_too(said, talk, voice_model):
+    quiet = 0.003 * talk(1)[:, None]
+    comparison = Comparison(voice_model.vad, 1)
+    comparison.feed(np.concatenate([said, quiet]), np.concatenate([0 * said, quiet]))
+    comparison.finish()
+    assert comparison.open > 0.5
+
+
 def test_what_several_channels_say_at_once_counts_once(said, voice_model):
     heard = []
     for sound in (said, np.repeat(said, 2, axis=1), np.hstack([said, np.zeros_like(said)])):

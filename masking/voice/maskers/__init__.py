@@ -1,4 +1,4 @@
-"""The tiers of voice masking, by name.
+"""The styles of masked voices, by name.
 
 - ``disguise`` moves pitch and formants by amounts that are drawn; it is light, and not anonymous.
 - ``one-voice`` takes everybody's mean spectrum, vocal tract and pitch away and gives all the same ones.
@@ -11,15 +11,19 @@ from typing import Final, Protocol
 from masking.errors import PolicyError
 from masking.voice.loading import VoiceGraph, VoiceModel
 from masking.voice.maskers.disguise import Disguise
-from masking.voice.maskers.frames import FrameConverter, Tier
+from masking.voice.maskers.frames import FrameConverter, Style
 from masking.voice.maskers.one_voice import OneVoice
 from masking.voice.maskers.strong import Strong
 from masking.voice.pseudo import PseudoVoice
 from masking.voice.types import Mono
 
 DEFAULT: Final = "strong"
-_TIERS: Final[dict[str, Callable[[VoiceGraph], Tier]]] = {"disguise": Disguise, "one-voice": OneVoice, "strong": Strong}
-STYLES: Final = tuple(_TIERS)
+_STYLES: Final[dict[str, Callable[[VoiceGraph], Style]]] = {
+    "disguise": Disguise,
+    "one-voice": OneVoice,
+    "strong": Strong,
+}
+STYLES: Final = tuple(_STYLES)
 
 
 class Converter(Protocol):
@@ -40,15 +44,15 @@ class Converter(Protocol):
 
 
 def converter(style: str, model: VoiceModel) -> Converter:
-    """Make the converter of a tier.
+    """Make the converter of a style.
 
     Args:
         style: A name in `STYLES`.
-        model: Gives the tiers what they need of it.
+        model: Gives the styles what they need of it.
 
     Raises:
         PolicyError: The name is unknown.
     """
-    if style not in _TIERS:
+    if style not in _STYLES:
         raise PolicyError(f"unknown voice style; known are {', '.join(STYLES)}")
-    return FrameConverter(_TIERS[style](model.graph))
+    return FrameConverter(_STYLES[style](model.graph))

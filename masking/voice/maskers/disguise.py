@@ -1,7 +1,5 @@
 """``disguise``: pitch and formants moved by amounts that are drawn. Light: who knows the method undoes it."""
 
-from typing import Final
-
 import numpy as np
 
 from masking.voice.envelope import analyse
@@ -10,11 +8,9 @@ from masking.voice.maskers.frames import Heard, Said
 from masking.voice.maskers.intonation import Intonation, Melody
 from masking.voice.maskers.spectrum import given
 
-VOICED: Final = 0.5
-
 
 class Disguise:
-    """The speaker's own envelopes, in another's vocal tract; see `masking.voice.maskers.frames.Tier`."""
+    """The speaker's own envelopes, in another's vocal tract; see `masking.voice.maskers.frames.Style`."""
 
     left = 0
     right = 0

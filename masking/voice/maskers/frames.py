@@ -1,6 +1,6 @@
-"""What all tiers share: sound becomes frames, frames are given another voice, and become sound again.
+"""What all styles share: sound becomes frames, frames are given another voice, and become sound again.
 
-samples → log-mel, pitch, samples around → tier → envelope, pitch, voicing → synthesis
+samples → log-mel, pitch, samples around → style → envelope, pitch, voicing → synthesis
 """
 
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ FUTURE: Final = max(REACH, pitch.REACH + pitch.LAG * HOP)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Heard:
-    """Frames in a row of one utterance, with all that a tier may know of them.
+    """Frames in a row of one utterance, with all that a style may know of them.
 
     Attributes:
-        mel: Log-mel frames with the context that the tier asked for, shape (left + t + right, 80).
+        mel: Log-mel frames with the context that the style asked for, shape (left + t + right, 80).
         samples: Samples around each frame, shape (t, 1024).
         pitch: Hz, 0 where unvoiced, shape (t,).
         strength: How periodic each frame is, in [0, 1], shape (t,).
@@ -51,8 +51,8 @@ class Said:
     voicing: NDArray[np.float32]
 
 
-class Tier(Protocol):
-    """What makes a style: it may keep statistics of what it heard before, never of what comes."""
+class Style(Protocol):
+    """What a style does: it may keep statistics of what it heard before, never of what comes."""
 
     @property
     def left(self) -> int:
@@ -67,12 +67,12 @@ class Tier(Protocol):
 
 
 class FrameConverter:
-    """Runs a tier over a stream; see `masking.voice.maskers.Converter`."""
+    """Runs a style over a stream; see `masking.voice.maskers.Converter`."""
 
-    def __init__(self, tier: Tier) -> None:
-        self._tier = tier
-        self._future = max(FUTURE, mel.REACH + tier.right * HOP)
-        self._past = max(SIZE, mel.REACH + tier.left * HOP)
+    def __init__(self, style: Style) -> None:
+        self._style = style
+        self._future = max(FUTURE, mel.REACH + style.right * HOP)
+        self._past = max(SIZE, mel.REACH + style.left * HOP)
         self.delay = self._future + HOP
         self._samples = np.zeros(self._past, np.float32)
         self._begin = -self._past
@@ -149,7 +149,7 @@ class FrameConverter:
         if self._synthesis is None:
             self._synthesis = Synthesis(voice.seed)
         self._last = voice
-        said = self._tier.say(heard)
+        said = self._style.say(heard)
         made = self._synthesis.feed(said.envelope, said.pitch, said.voicing)
         # The sound of a frame leads to it from the one before: what comes before the first is nobody's.
         made = made[HOP:] if self._frame == 0 else made
@@ -163,7 +163,7 @@ class FrameConverter:
             self._tracked = until
 
     def _mel(self, stop: int) -> Frames:
-        first, last = self._frame - self._tier.left, stop + self._tier.right
+        first, last = self._frame - self._style.left, stop + self._style.right
         frames = mel.log_mel(self._cut(first, last, mel.REACH, mel.REACH))
         return frames.reshape(-1, BANDS)
 

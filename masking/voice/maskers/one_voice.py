@@ -20,7 +20,7 @@ FAINT: Final = -7.0
 
 
 class OneVoice:
-    """Envelopes about their own running mean, moved to the average; see `masking.voice.maskers.frames.Tier`."""
+    """Envelopes about their own running mean, moved to the average; see `masking.voice.maskers.frames.Style`."""
 
     left = 0
     right = 0

@@ -8,7 +8,7 @@ from masking.voice.maskers.spectrum import given
 
 
 class Strong:
-    """Envelopes and voicing by the model, nothing of the speaker's own; see `masking.voice.maskers.frames.Tier`."""
+    """Envelopes and voicing by the model, nothing of the speaker's own; see `masking.voice.maskers.frames.Style`."""
 
     def __init__(self, graph: VoiceGraph) -> None:
         self._graph = graph

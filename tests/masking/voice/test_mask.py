@@ -4,9 +4,10 @@ import pytest
 from masking.errors import DamagedMedia, ModelError
 from masking.evaluation.open_voices import Comparison
 from masking.voice.loading import VoiceGraph, VoiceModel
-from masking.voice.mask import mask_speech
+from masking.voice.mask import mask_speech, of_file
 from masking.voice.maskers import STYLES
 from masking.voice.policy import BACKGROUNDS, VoicePolicy
+from masking.voice.types import RATE
 
 KEY = b"of the test, and of nobody else."
 
@@ -24,6 +25,31 @@ def test_speech_comes_out_as_long_and_as_loud_and_in_another_voice(style, backgr
     comparison.finish()
     assert comparison.heard > 1
     assert comparison.open == 0
+
+
+def open_seconds(before, after, vad):
+    comparison = Comparison(vad, 1)
+    comparison.feed(before[:, None], after[:, None])
+    comparison.finish()
+    assert comparison.heard > 0.5
+    return comparison.open
+
+
+def test_who_answers_quietly_is_not_heard_in_a_background_that_is_kept(talk, voice_model):
+    loud, quiet = talk(0), 0.003 * talk(1)
+    masked = mask_speech(np.concatenate([loud, quiet]), VoicePolicy(background="keep", key=KEY), voice_model)
+    assert open_seconds(quiet, masked[len(loud) :], voice_model.vad) == 0
+
+
+@pytest.mark.parametrize("other", [0, -1], ids=["said into one", "said against each other"])
+def test_noise_that_two_channels_share_hides_nobody_in_a_background_that_is_kept(other, talk, voice_model):
+    said = talk(words=8)
+    noise = (12 * said.std() * np.random.default_rng(0).normal(size=len(said))).astype(np.float32)
+    both = np.stack([noise + said, noise + other * said], axis=1) / 4
+    stream = of_file(VoicePolicy(background="keep", key=KEY), voice_model, RATE, (0, 1))
+    masked = np.concatenate([stream.feed(both), stream.finish()])
+    apart = (sound[:, 0] - sound[:, 1] for sound in (both, masked))
+    assert open_seconds(*apart, voice_model.vad) == 0
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -48,6 +74,17 @@ def test_odd_sounds_come_out_whole(samples, style, voice_model):
     assert out.shape == (len(samples),)
     assert np.isfinite(out).all()
     assert np.abs(out).max() <= 1
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("offset", [0.02, 0.5])
+def test_an_offset_is_heard_neither_as_loudness_nor_as_a_voice(style, offset, talk, voice_model):
+    key = VoicePolicy(style, key=KEY)
+    quiet = 0.3 * talk()
+    plain = mask_speech(quiet, key, voice_model)
+    shifted = mask_speech(quiet + np.float32(offset), key, voice_model)
+    assert plain.any()
+    assert np.std(shifted) == pytest.approx(np.std(plain), rel=0.05)
 
 
 def test_no_sound_at_all_stays_so(voice_model):

@@ -32,8 +32,8 @@ def noise(loudness: float) -> np.ndarray:
     return (np.random.default_rng(1).normal(size=len(SECONDS)) * loudness).astype(np.float32)
 
 
-def finds(session: Session, samples: np.ndarray) -> Heard:
-    return SpeechFinder(session).feed(samples[: len(samples) // WINDOW * WINDOW].astype(np.float32))
+def finds(session: Session, samples: np.ndarray, *, keen: bool = False) -> Heard:
+    return SpeechFinder(session, keen=keen).feed(samples[: len(samples) // WINDOW * WINDOW].astype(np.float32))
 
 
 @pytest.mark.parametrize("decibels", [0, -20, -40, -50])
@@ -43,6 +43,25 @@ def test_speech_is_found_however_quiet(decibels: int, silero: Session, speech: n
     words = loud > 0.1 * loud.max()
     assert heard.voice[words].mean() > 0.97
     assert not heard.voice[:25].any()
+
+
+def test_a_keen_finder_hears_who_answers_far_more_quietly(silero: Session, speech: np.ndarray) -> None:
+    said = speech[8_000:-8_000]
+    far = 0.003 * said
+    heard = finds(silero, np.concatenate([said, far]), keen=True)
+    loud = np.square(far[: len(far) // WINDOW * WINDOW].reshape(-1, WINDOW)).mean(axis=1)
+    words = loud > 0.1 * loud.max()
+    first = -(-len(said) // WINDOW)
+    assert heard.voice[first : first + len(words)][words[: len(heard.voice) - first]].mean() > 0.9
+
+
+@pytest.mark.parametrize("loudness", [1e-4, 0.02, 0.1])
+def test_a_keen_finder_hears_at_least_what_another_hears(loudness: float, silero: Session, speech: np.ndarray) -> None:
+    hiss = loudness * np.random.default_rng(2).normal(size=len(speech))
+    plain, keen = (finds(silero, speech + hiss, keen=each) for each in (False, True))
+    assert (keen.voice | ~plain.voice).all()
+    assert (keen.speech | ~plain.speech).all()
+    assert keen.voice.sum() > plain.voice.sum()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from onnx import numpy_helper
 
 from masking.errors import ModelError
 from masking.voice.loading import load_voice, open_graph
+from masking.voice.maskers import STYLES
 from mlops.registry.bundle import BundleError, open_bundle
 from pipelines.voice.bundles import VadError, reviewed_vad, with_figures
 from pipelines.voice_base import adopt, gather
@@ -105,6 +106,9 @@ def test_the_shipped_model_is_whole_and_small(tmp_path: Path) -> None:
     bundle = gather(ROOT / "models/voice", reviewed_vad(VAD), tmp_path / "base")
     assert (ROOT / "models/voice/voice.onnx").stat().st_size <= 2_000_000
     assert load_voice(bundle).name == NAME
+    assert bundle.figures is not None
+    told = json.loads(bundle.figures.read_text())
+    assert all(told[style]["eer_low"] <= told[style]["eer"] <= told[style]["eer_high"] for style in STYLES)
 
 
 def test_figures_go_along_and_change_the_digest(voice_bundle: Path, tmp_path: Path) -> None:

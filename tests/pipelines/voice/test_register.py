@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 
 from mlops.registry.bundle import Bundle, open_bundle
 from mlops.registry.mlflow import Registry
-from mlops.settings import RegistrySettings, load_settings
+from mlops.registry.settings import RegistrySettings
+from mlops.settings import load_settings
 from pipelines.params import load_params
 from pipelines.voice.bundles import with_figures
 from pipelines.voice_register import judge, release
@@ -28,7 +30,8 @@ WORSE: dict[str, Any] = {"valid": False, "reason": "too few people"}
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Iterator[RegistrySettings]:
+def settings(empty_registry: Path, tmp_path: Path) -> Iterator[RegistrySettings]:
+    shutil.copyfile(empty_registry, tmp_path / "mlflow.db")
     given = load_settings(environ={}).registry
     changed = {"tracking_uri": f"sqlite:///{tmp_path}/mlflow.db", "artifacts": str(tmp_path / "artifacts")}
     yield given.model_copy(update=changed)
@@ -100,6 +103,17 @@ def test_the_base_is_champion_from_the_first_day_and_stays_it_until_it_is_beaten
     assert champion.version == "2", "the same candidate is not registered twice"
     champion, _ = release(settings, base, candidate, WORSE, PARAMS)
     assert champion.version == "2", "a trained champion is not taken down for a base"
+
+
+def test_what_the_same_attackers_reached_without_a_mask_goes_with_a_version(
+    settings: RegistrySettings, voice_bundle: Path
+) -> None:
+    base = open_bundle(voice_bundle, "base")
+    beside = {"none": {"eer": 0.02, "words": 0.88}, "mcadams": {"eer": 0.1}}
+    champion, _ = release(settings, base, base, {**WORSE, **beside, "base": {"eer": 0.35}}, PARAMS)
+    metrics = mlflow.get_run(champion.run_id).data.metrics
+    assert metrics == {"eer": 0.35, "none.eer": 0.02, "none.words": 0.88, "mcadams.eer": 0.1}
+    assert "none.eer" not in champion.tags
 
 
 def test_a_newer_base_replaces_an_older_one(settings: RegistrySettings, voice_bundle: Path, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from masking.evaluation.voice.baselines import mcadams
 from masking.evaluation.voice.parts import cut
 from masking.evaluation.voice.privacy import doubt, judge_voices
 from masking.evaluation.voice.types import Said
@@ -42,6 +41,20 @@ def noise(samples: np.ndarray, number: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def figures():
     return judge_voices(SOUGHT, KNOWN, {"noise": noise, "silence": silence}, copies=1)
+
+
+@pytest.fixture(scope="module")
+def few():
+    return people("a", 8, 4, 2), people("b", 8, 5, 2)
+
+
+def lengths(sounds):
+    return {"lengths as they are": np.array([[len(sound), 1.0] for sound in sounds])}
+
+
+@pytest.fixture(scope="module")
+def figures_of_few(few):
+    return judge_voices(*few, {}, copies=1, describe=lengths)
 
 
 def test_unmasked_people_are_known_and_mcadams_is_seen_through(figures):
@@ -98,17 +111,12 @@ def test_a_judge_who_does_not_see_through_mcadams_is_not_believed(figures):
     assert "none" in doubt({**figures.styles, "none": type(figures.styles["none"])((broken,))})
 
 
-def test_equal_arguments_give_equal_figures():
-    few = (people("a", 8, 4, 2), people("b", 8, 5, 2))
-    assert judge_voices(*few, {}, copies=1).facts() == judge_voices(*few, {}, copies=1).facts()
+def test_equal_arguments_give_equal_figures(few, figures_of_few):
+    assert judge_voices(*few, {}, copies=1, describe=lengths).facts() == figures_of_few.facts()
 
 
-def test_another_means_of_attack_joins():
-    def names(sounds):
-        return {"lengths as they are": np.array([[len(sound), 1.0] for sound in sounds])}
-
-    figures = judge_voices(people("a", 8, 4, 2), people("b", 8, 5, 2), {}, copies=1, describe=names)
-    assert "lengths as they are" in {attack.attacker for attack in figures.styles["none"].attacks}
+def test_another_means_of_attack_joins(figures_of_few):
+    assert "lengths as they are" in {attack.attacker for attack in figures_of_few.styles["none"].attacks}
 
 
 def test_long_utterances_are_cut_and_masked_part_by_part():
@@ -143,6 +151,6 @@ def test_what_cannot_be_judged_is_refused(sought, known, message):
         judge_voices(sought, known, {}, copies=1)
 
 
-def test_a_mask_that_changes_the_length_is_refused():
+def test_a_mask_that_changes_the_length_is_refused(few):
     with pytest.raises(ValueError, match="samples"):
-        judge_voices(people("a", 8, 6, 2), people("b", 8, 7, 2), {"short": lambda s, n: mcadams(s, n)[:-1]}, copies=1)
+        judge_voices(*few, {"short": lambda samples, number: samples[:-1]}, copies=1)

@@ -1,4 +1,4 @@
-"""What every tier promises: as many samples as went in, each at its place, however they were cut."""
+"""What every style promises: as many samples as went in, each at its place, however they were cut."""
 
 import itertools
 from collections.abc import Sequence
