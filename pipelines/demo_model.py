@@ -160,7 +160,7 @@ def build(folder: Path, name: str, how: Training) -> tuple[str, float]:
 
 
 def register(settings: Settings, name: str, how: Training) -> tuple[Version, float]:
-    """Build, log and register the model and make it champion; returns the version and its accuracy.
+    """Build, log and register the model, as champion if it is the first; returns the version and its accuracy.
 
     Raises:
         NotGoodEnough: It is less accurate than `LEAST_ACCURACY`; nothing was registered.
@@ -175,7 +175,7 @@ def register(settings: Settings, name: str, how: Training) -> tuple[Version, flo
             raise NotGoodEnough(f"it reads {accuracy:.3f} of the held-out digits, {LEAST_ACCURACY} are asked for")
         mlflow.log_artifacts(str(Path(folder) / "bundle"), "bundle")
         version = registry.register(name, run_id, "bundle", digest, {**tags, "accuracy": f"{accuracy:.4f}"})
-        return registry.promote(name, version.version), accuracy
+        return registry.admit(name, version.version), accuracy
 
 
 def main() -> int:
@@ -186,7 +186,9 @@ def main() -> int:
     except NotGoodEnough as error:
         sys.stderr.write(f"demo-model: nothing was registered: {error}\n")
         return 1
-    sys.stderr.write(f"demo-model: {version.name} version {version.version} is champion, accuracy {accuracy:.3f}\n")
+    sys.stderr.write(
+        f"demo-model: {version.name} version {version.version} is {version.standing} (accuracy {accuracy:.3f})\n"
+    )
     return 0
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper, version_converter
 
 SOURCE = Path("data/base/centerface.onnx")
@@ -100,50 +99,14 @@ def _join_heads(graph: onnx.GraphProto) -> None:
 
 
 def _take_pictures(graph: onnx.GraphProto) -> None:
-    """Read uint8 pixels in their own layout, gathered into cells of 2 x 2 pixels with 12 values each.
-
-    The first convolution has stride 2 over 3 channels, which int8 kernels do badly (a quarter of the whole int8 graph's
-    time); over cells the same sum has stride 1 and 12 channels (space-to-depth, as in TPU stems), a third of the cost.
-    """
-    stem = graph.node[0]
-    weights = next(tensor for tensor in graph.initializer if tensor.name == stem.input[1])
-    weights.CopyFrom(numpy_helper.from_array(over_cells(numpy_helper.to_array(weights)), weights.name))
-    del stem.attribute[:]
-    for name, value in (("kernel_shape", [2, 2]), ("pads", [1, 1, 0, 0]), ("strides", [1, 1])):
-        stem.attribute.append(helper.make_attribute(name, value))
-
-    def constant(name: str, value: list[int]) -> str:
-        graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), name))
-        return name
-
-    axis, step, end = constant("axis", [1]), constant("step", [2]), constant("end", [2**31 - 1])
-    cells = constant("cells", [0, 0, -1, 6])
-    front = []
-    for row in (0, 1):
-        start = constant(f"start_{row}", [row])
-        front.append(helper.make_node("Slice", [INPUT, start, end, axis, step], [f"rows_{row}"]))
-        front.append(helper.make_node("Reshape", [f"rows_{row}", cells], [f"cells_{row}"]))
-    front.append(helper.make_node("Concat", ["cells_0", "cells_1"], ["cells_last"], axis=3))
-    front.append(helper.make_node("Transpose", ["cells_last"], ["cells_first"], perm=[0, 3, 1, 2]))
-    front.append(helper.make_node("Cast", ["cells_first"], [PIXELS], to=TensorProto.FLOAT))
+    """Read uint8 pixels in their own layout."""
+    first = helper.make_node("Transpose", [INPUT], ["channels_first"], perm=[0, 3, 1, 2])
+    cast = helper.make_node("Cast", ["channels_first"], [PIXELS], to=TensorProto.FLOAT)
     network = list(graph.node)
     del graph.node[:]
-    graph.node.extend(front + network)
+    graph.node.extend([first, cast, *network])
     del graph.input[:]
     graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.UINT8, [1, "height", "width", 3]))
-
-
-def over_cells(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turn (n, 3, 3, 3) weights of a stride-2 convolution padded by 1 into (n, 12, 2, 2) ones over cells, exactly.
-
-    Tap 0 of an axis reaches the second pixel of the cell before, taps 1 and 2 the pixels of the cell itself.
-    """
-    taps = ((0, 1), (1, 0), (1, 1))
-    cells = np.zeros((len(weights), 2, 2, 3, 2, 2), weights.dtype)
-    for y, (cell_y, pixel_y) in enumerate(taps):
-        for x, (cell_x, pixel_x) in enumerate(taps):
-            cells[:, pixel_y, pixel_x, :, cell_y, cell_x] = weights[:, :, y, x]
-    return cells.reshape(len(weights), 12, 2, 2)
 
 
 def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:

@@ -1,4 +1,7 @@
-"""Stage `register`: the gate decides; what passes becomes a registered version and the champion, what fails nothing."""
+"""Stage `register`: the gate decides; what passes becomes a registered version, what fails nothing.
+
+The first version becomes champion, since there is nothing to compare it with; a later one becomes challenger.
+"""
 
 import json
 import sys
@@ -36,7 +39,7 @@ def judge(figures: dict[str, object], params: Register) -> Verdict:
 
 
 def register(registry: Registry, name: str, run_id: str, figures: dict[str, object], params: Register) -> Version:
-    """Register the candidate and make it champion.
+    """Register the candidate, as champion where there is none and as challenger elsewhere.
 
     Raises:
         GateClosed: A rule of the gate is broken; nothing was registered.
@@ -50,7 +53,7 @@ def register(registry: Registry, name: str, run_id: str, figures: dict[str, obje
     tags = {metric: f"{flat[metric]:.4g}" for metric in TAGGED if metric in flat}
     tags |= {"git_commit": git_commit(), "data_version": data_version(), "gate": "passed"}
     version = registry.register(name, run_id, "bundle", bundle.digest, tags)
-    return registry.promote(name, version.version)
+    return registry.admit(name, version.version)
 
 
 def main() -> int:
@@ -66,7 +69,7 @@ def main() -> int:
             return 1
         mlflow.set_tag("gate", "passed")
     OUT.write_text(json.dumps({"name": version.name, "version": version.version}) + "\n", encoding="utf-8")
-    sys.stderr.write(f"register: {version.name} version {version.version} is champion\n")
+    sys.stderr.write(f"register: {version.name} version {version.version} is {version.standing}\n")
     return 0
 
 

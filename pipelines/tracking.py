@@ -7,7 +7,7 @@ from pathlib import Path
 
 import mlflow
 
-from mlops.settings import RegistrySettings
+from mlops.registry.settings import RegistrySettings
 
 RUN = Path("data/run.json")
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,9 @@ QUICK = Training(digits=1500, epochs=6)
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """One registry for all tests: making its database takes seconds."""
+def settings(empty_registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     tmp_path = tmp_path_factory.mktemp("registry")
+    shutil.copyfile(empty_registry, tmp_path / "mlflow.db")
     return load_settings(
         environ={
             "MASKER_REGISTRY__TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",

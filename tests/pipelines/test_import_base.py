@@ -8,7 +8,7 @@ import pytest
 
 from masking.face.detectors.centerface import to_input
 from masking.onnx import open_session
-from pipelines.import_base import OUTPUTS, BaseModelError, over_cells, read_base
+from pipelines.import_base import OUTPUTS, BaseModelError, read_base
 
 
 def test_the_base_graph_is_the_published_graph_to_within_rounding(
@@ -36,31 +36,6 @@ def test_every_node_has_a_name_of_its_own(fp32_graph: Path) -> None:
     names = [node.name for node in onnx.load(fp32_graph).graph.node if node.op_type == "Conv"]
     assert all(names)
     assert len(set(names)) == len(names)
-
-
-def test_a_convolution_over_cells_gives_the_same_sums() -> None:
-    rng = np.random.default_rng(5)
-    weights = rng.normal(size=(4, 3, 3, 3)).astype(np.float32)
-    image = rng.normal(size=(3, 8, 10)).astype(np.float32)
-    padded = np.pad(image, ((0, 0), (1, 1), (1, 1)))
-    rows, columns = np.meshgrid(range(4), range(5), indexing="ij")
-    expected = np.array(
-        [
-            [(weights[n] * padded[:, 2 * y : 2 * y + 3, 2 * x : 2 * x + 3]).sum() for y, x in zip(r, c, strict=True)]
-            for n in range(4)
-            for r, c in zip(rows, columns, strict=True)
-        ]
-    ).reshape(4, 4, 5)
-    cells = image.reshape(3, 4, 2, 5, 2).transpose(2, 4, 0, 1, 3).reshape(12, 4, 5)
-    padded_cells = np.pad(cells, ((0, 0), (1, 0), (1, 0)))
-    taps = over_cells(weights)
-    found = np.array(
-        [
-            [[(taps[n] * padded_cells[:, y : y + 2, x : x + 2]).sum() for x in range(5)] for y in range(4)]
-            for n in range(4)
-        ]
-    )
-    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
