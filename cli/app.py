@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.approvals import approvals, audit
+from cli.captures import captures
 from cli.experiments import experiment
 from cli.outcome import Exit
 from cli.predictions import predictions
@@ -53,7 +54,7 @@ def root(
     """Take the options that stand before a command."""
 
 
-@app.command()
+@app.command(short_help="List the styles, and what each of them hides.")
 def styles() -> None:
     """List the styles of masks, what they hide, and what was measured."""
     from cli.engine import start_engine
@@ -71,10 +72,10 @@ def styles() -> None:
         typer.echo(line)
 
 
-@app.command()
+@app.command(short_help="Mask photos, videos, sound files and folders.")
 def mask(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="IN...", help="Photos, videos, sound, folders; - for standard input.")
+        list[Path], typer.Argument(metavar="IN", help="Photos, videos, sound, folders; - for standard input.")
     ],
     out: Annotated[
         str | None,
@@ -90,6 +91,12 @@ def mask(
     doubt: Annotated[
         str, typer.Option(help="Frames in doubt: mask them whole, or withhold the video.", metavar="mask|withhold")
     ] = "mask",
+    untouched: Annotated[
+        str,
+        typer.Option(
+            help="Stretches of H.264 in which nothing is masked: code them anew, or copy them.", metavar="code|copy"
+        ),
+    ] = "code",
     voice: Annotated[
         str,
         typer.Option(help="Sound of videos: drop it, mask the voices, or keep it as it is.", metavar="drop|mask|keep"),
@@ -150,7 +157,7 @@ def mask(
 
     asked = Asked(
         sources=tuple(sources), out=Path(out) if out else None,
-        style=style, threshold=threshold, search=search, doubt=doubt,
+        style=style, threshold=threshold, search=search, doubt=doubt, untouched=untouched,
         voice=voice, voice_style=voice_style, background=background, consistent=consistent,
         regions=regions, boxes=boxes, mask=tuple(mask_boxes or ()), keep=tuple(keep_boxes or ()), report=report,
         key_file=key_file, keep_tone=keep_tone, dry_run=dry_run, force=force, skip_existing=skip_existing,
@@ -159,7 +166,7 @@ def mask(
     raise typer.Exit(mask_files(asked))
 
 
-@app.command()
+@app.command(short_help="Look for what a masked file still shows.")
 def verify(
     source: Annotated[Path, typer.Argument(metavar="IN", help="The original.")],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="The masked file.")],
@@ -197,7 +204,7 @@ def verify(
     raise typer.Exit(verify_file(question))
 
 
-@app.command()
+@app.command(short_help="Mask what a camera sees, live.")
 def cam(
     device: Annotated[int, typer.Option(min=0, help="Number of the camera.")] = 0,
     source: Annotated[Path | None, typer.Option(metavar="FILE", help="A video instead of a camera.")] = None,
@@ -223,7 +230,8 @@ def cam(
 
 app.add_typer(release, name="release")
 app.add_typer(approvals, name="approvals")
+app.add_typer(captures, name="captures")
 app.add_typer(experiment, name="experiment")
-app.command()(audit)
-app.command()(predictions)
-app.command()(sql)
+app.command(short_help="Show who did what, or verify the log of it.")(audit)
+app.command(short_help="List what was answered, by which version.")(predictions)
+app.command(short_help="Ask one SELECT of predictions and captures.")(sql)

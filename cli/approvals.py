@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.outcome import Exit
-from cli.platform import SHORT, Actor, Json, Reason, Url, one, platform
+from cli.platform import SHORT, Actor, Json, Most, Reason, Url, one, platform
 from cli.tell import emit, printable
 
 approvals = typer.Typer(no_args_is_help=True, help="Approve of releases that wait for people, or reject them.")
@@ -46,7 +46,7 @@ def reject(
 def audit(
     subject: Annotated[str | None, typer.Option(help="Only entries about this, such as the id of a release.")] = None,
     by: Annotated[str | None, typer.Option(metavar="NAME", help="Only entries of this actor.")] = None,
-    most: Annotated[int, typer.Option(min=1, max=1000)] = 20,
+    most: Most = 20,
     verify: Annotated[
         bool, typer.Option("--verify", help="Look through the whole log for changes; 4 if there are any.")
     ] = False,

@@ -14,6 +14,7 @@ class Asked:
     threshold: float | None = None
     search: str | None = None
     doubt: str = "mask"
+    untouched: str = "code"
     voice: str = "drop"
     voice_style: str | None = None
     background: str | None = None

@@ -10,14 +10,17 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 import typer
 
-from cli.faults import NotInstalledError, UsageError
+from cli.faults import NotInstalledError, UsageError, words
 from cli.outcome import Exit
 from cli.tell import printable
+
+if TYPE_CHECKING:
+    from websockets.sync.client import ClientConnection
 
 QUALITY: Final = 90
 SERVER_SECONDS: Final = 5.0
@@ -61,7 +64,7 @@ def stream(live: Live) -> Exit:
     except (UsageError, PolicyError) as error:
         raise typer.BadParameter(str(error)) from error
     except (NotInstalledError, InvalidSettings, MaskingError, OSError) as error:
-        typer.echo(f"masker: {printable(str(error))}", err=True)
+        typer.echo(f"masker: {printable(words(error))}", err=True)
         return Exit.ERROR
     return Exit.DONE
 
@@ -83,7 +86,7 @@ def _run(frames: Iterator[bytes], mask: Mask, show: Show) -> None:
             _tell_pace(count, recent)
     if count % TOLD_EVERY:
         _tell_pace(count, recent)
-    typer.echo(f"ended; {black} frames were black", err=True)
+    typer.echo(f"ended; {black} of {count} frames were black", err=True)
 
 
 def _tell_pace(count: int, recent: Collection[tuple[float, float]]) -> None:
@@ -144,20 +147,19 @@ def _local(live: Live) -> Iterator[Mask]:
 
 @contextmanager
 def _remote(live: Live) -> Iterator[Mask]:
-    """Mask on a server; once it fails, every frame that follows is black."""
-    from websockets.exceptions import WebSocketException
-    from websockets.sync.client import connect
+    """Mask on a server; once it fails, every frame that follows is black.
 
-    wishes = {"style": live.style, "threshold": live.threshold}
-    query = urlencode({name: value for name, value in wishes.items() if value is not None})
-    try:
-        socket = connect(f"{live.server}{'?' if query else ''}{query}", open_timeout=SERVER_SECONDS, max_size=1 << 26)
-    except (WebSocketException, ValueError) as error:
-        raise UsageError(f"{live.server} does not take a stream ({type(error).__name__})") from error
-    broken = ""
+    Raises:
+        ConnectionError: The server cannot be reached.
+        UsageError: It does not take the stream.
+    """
+    from websockets.exceptions import ConnectionClosed, WebSocketException
+
+    socket = _connected(live)
+    broken, answered = "", False
 
     def mask(jpeg: bytes) -> tuple[bytes, float, str]:
-        nonlocal broken
+        nonlocal broken, answered
         if broken:
             return _black(), 0.0, broken
         try:
@@ -165,14 +167,35 @@ def _remote(live: Live) -> Iterator[Mask]:
             told = json.loads(socket.recv(SERVER_SECONDS))
             shown = socket.recv(SERVER_SECONDS)
             if isinstance(shown, bytes):
+                answered = True
                 return shown, float(told["milliseconds"]), str(told["fault"])
             broken = "the server answers nonsense"
+        except ConnectionClosed as error:
+            reason = error.rcvd.reason if error.rcvd else ""
+            if reason and not answered:
+                # Such as a style that the server does not have: there never was a stream.
+                raise UsageError(f"{live.server} does not take the stream: {reason}") from error
+            broken = f"the server is gone ({reason or type(error).__name__})"
         except (WebSocketException, OSError, ValueError, KeyError, TypeError) as error:
             broken = f"the server is gone ({type(error).__name__})"
         return _black(), 0.0, broken
 
     with socket:
         yield mask
+
+
+def _connected(live: Live) -> "ClientConnection":
+    from websockets.exceptions import WebSocketException
+    from websockets.sync.client import connect
+
+    wishes = {"style": live.style, "threshold": live.threshold}
+    query = urlencode({name: value for name, value in wishes.items() if value is not None})
+    try:
+        return connect(f"{live.server}{'?' if query else ''}{query}", open_timeout=SERVER_SECONDS, max_size=1 << 26)
+    except (WebSocketException, ValueError) as error:
+        raise UsageError(f"{live.server} does not take a stream ({type(error).__name__})") from error
+    except OSError as error:
+        raise ConnectionError(f"{live.server} cannot be reached: {words(error)}") from error
 
 
 @contextmanager
@@ -182,7 +205,11 @@ def _file(output: str) -> Iterator[Show]:
         yield lambda jpeg: _write(sys.stdout.buffer, jpeg)
         return
     with Path(output).open("xb") as target:
-        yield lambda jpeg: _write(target, jpeg)
+        try:
+            yield lambda jpeg: _write(target, jpeg)
+        finally:
+            if not target.tell():  # nothing was shown, and an empty file would stand in the way of the next try
+                Path(output).unlink()
 
 
 def _write(target: Any, jpeg: bytes) -> None:  # noqa: ANN401  # whatever has write and flush

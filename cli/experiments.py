@@ -1,31 +1,33 @@
 """`masker experiment`: what people want to find out of live traffic, and what came of it."""
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-from cli.platform import SHORT, Actor, Json, Platform, PlatformError, Reason, Url, one, platform
+from cli.platform import SHORT, Actor, Json, Most, OfEndpoint, Reason, Url, found, named, platform
 from cli.tell import emit, printable
 
-_IDENTITY: Final = re.compile(r"[0-9a-f]{6,32}")
+_FOR_EVER_DAYS: Final = 1e6
 _METRIC: Final = "NAME=KIND:SOURCE[,FIELD=VALUE...]"
 
 experiment = typer.Typer(no_args_is_help=True, help="Compare versions or policies on live traffic.")
 Which = Annotated[
     str,
     typer.Argument(
-        metavar="EXPERIMENT", help="Id of an experiment, its first letters, or an endpoint for its newest one."
+        metavar="EXPERIMENT",
+        help="Id of an experiment, its first letters, or an endpoint for the one that runs, else its newest.",
     ),
 ]
 
 
 @experiment.command()
 def start(
-    endpoint: Annotated[str, typer.Argument(help="faces, voices, or the name of a registered model.")],
+    endpoint: Annotated[
+        str, typer.Argument(metavar="ENDPOINT", help="faces, voices, or the name of a registered model.")
+    ],
     reason: Reason,
     version: Annotated[
         str | None, typer.Option(help="Version of the other arm; the champion's, with another policy, unless given.")
@@ -67,7 +69,7 @@ def start(
     actor: Actor = None,
 ) -> None:
     """Plan an experiment, say what it needs, and start it."""
-    arm = {"version": version, "weight": weight, "policy": dict(_named(each) for each in policy or ())}
+    arm = {"version": version, "weight": weight, "policy": dict(named(each) for each in policy or ())}
     wanted = {
         "arms": [arm],
         **_read(plan),
@@ -90,14 +92,14 @@ def start(
 def status(which: Which, as_json: Json = False, url: Url = None, actor: Actor = None) -> None:
     """Tell the answer of an experiment, as far as there is one, and the numbers under it."""
     with platform(url, actor) as control:
-        _tell(_found(control, which), as_json)
+        _tell(found(control, "experiment", which), as_json)
 
 
 @experiment.command()
 def stop(which: Which, reason: Reason, as_json: Json = False, url: Url = None, actor: Actor = None) -> None:
     """Stop an experiment; the champion gets everything again."""
     with platform(url, actor) as control:
-        identity = _found(control, which)["id"]
+        identity = found(control, "experiment", which)["id"]
         _tell(control.post(f"/v1/experiments/{identity}/stop", {"reason": reason}), as_json)
 
 
@@ -112,15 +114,15 @@ def decide(
 ) -> None:
     """Note what was made of a stopped experiment; `masker release start` is what ships a version."""
     with platform(url, actor) as control:
-        identity = _found(control, which)["id"]
+        identity = found(control, "experiment", which, (_is_stopped,))["id"]
         made = {"decision": "ship" if ship else "roll back", "arm": ship, "reason": reason}
         _tell(control.post(f"/v1/experiments/{identity}/decide", made), as_json)
 
 
 @experiment.command("list")
 def list_experiments(
-    endpoint: Annotated[str | None, typer.Option(help="Only those of this endpoint.")] = None,
-    most: Annotated[int, typer.Option(min=1, max=1000)] = 20,
+    endpoint: OfEndpoint = None,
+    most: Most = 20,
     as_json: Json = False,
     url: Url = None,
     actor: Actor = None,
@@ -134,17 +136,8 @@ def list_experiments(
                 typer.echo(printable(_line(told)))
 
 
-def _found(control: Platform, which: str) -> dict[str, Any]:
-    """Look an experiment up by its id, the beginning of one, or its endpoint."""
-    if not _IDENTITY.fullmatch(which):
-        newest = control.get("/v1/experiments", {"endpoint": which, "most": 1})["experiments"]
-        if not newest:
-            raise PlatformError(f"{which} had no experiment yet", "masker experiment start begins one")
-        return dict(newest[0])
-    if len(which) < 32:
-        latest = control.get("/v1/experiments", {"most": 1000})["experiments"]
-        which = one([each["id"] for each in latest], which, "experiment")
-    return control.get(f"/v1/experiments/{which}")
+def _is_stopped(told: Mapping[str, Any]) -> bool:
+    return bool(told["state"] == "stopped")
 
 
 def _tell(told: Mapping[str, Any], as_json: bool) -> None:
@@ -173,8 +166,16 @@ def _line(told: Mapping[str, Any]) -> str:
 
 def _needs(told: Mapping[str, Any]) -> str:
     needs = told["needs"]
-    days = "which never come" if needs["days"] is None else f"about {needs['days']:.1f} days"
-    return f"it needs {needs['subjects']} subjects, {days}; its longest duration is {told['longest_days']:.1f} days"
+    longest = f"its longest duration is {told['longest_days']:.1f} days"
+    return f"it needs {needs['subjects']} subjects, {_stretch(needs['days'])}; {longest}"
+
+
+def _stretch(days: float | None) -> str:
+    if days is None or days > _FOR_EVER_DAYS:
+        return "which never come"
+    if days * 24 < 1:
+        return "less than an hour"
+    return f"about {days:.1f} days" if days >= 1 else f"about {days * 24:.1f} hours"
 
 
 def _metric(given: str, role: str) -> dict[str, Any]:
@@ -184,17 +185,7 @@ def _metric(given: str, role: str) -> dict[str, Any]:
     kind, colon, source = what.partition(":")
     if not (name and equals and kind and colon and source):
         raise typer.BadParameter(f"{given} is no {_METRIC}, such as errors=binary:error,minimum_effect=0.5")
-    return {"name": name, "kind": kind, "source": source, "role": role} | dict(_named(each) for each in rest)
-
-
-def _named(given: str) -> tuple[str, Any]:
-    name, equals, value = given.partition("=")
-    if not equals or not name:
-        raise typer.BadParameter(f"{given} is no NAME=VALUE, such as threshold=0.3")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+    return {"name": name, "kind": kind, "source": source, "role": role} | dict(named(each) for each in rest)
 
 
 def _read(plan: Path | None) -> dict[str, Any]:

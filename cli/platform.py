@@ -1,7 +1,8 @@
 """The commands' way to the platform API: plain HTTP, JSON there and back, and problems told as problems."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -22,9 +23,15 @@ Url = Annotated[
 Actor = Annotated[str | None, typer.Option("--as", metavar="NAME", help="Who acts; else the user of this machine.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 
+OfEndpoint = Annotated[str | None, typer.Option("--endpoint", help="Only those of this endpoint.")]
+Most = Annotated[int, typer.Option("--most", min=1, max=1000, help="How many at the most.")]
 Reason = Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Why; the audit log has it.")]
 SHORT: Final = 8
 """Letters of an id that people are shown."""
+WHOLE: Final = 32
+"""Letters of a whole id."""
+_AT_WORK: Final = ("preparing", "running", "paused", "promoting", "rolling_back")
+_IDENTITY: Final = re.compile(r"[0-9a-f]{6,32}")
 
 
 class PlatformError(Exception):
@@ -67,9 +74,22 @@ class Platform:
         """Remove something."""
         return self._ask("DELETE", path, query, None)
 
+    def fetch(self, path: str, query: Mapping[str, object] | None = None) -> tuple[bytes, str]:
+        """Ask for a file; gives its bytes and media type."""
+        return self._asked("GET", path, query, None)
+
     def _ask(
         self, method: str, path: str, query: Mapping[str, object] | None, body: Mapping[str, object] | None
     ) -> dict[str, Any]:
+        read, _ = self._asked(method, path, query, body)
+        try:
+            return dict(json.loads(read)) if read else {}
+        except (ValueError, TypeError) as error:
+            raise PlatformError(f"{self.url} is no platform API", "its answer is no JSON; see --url") from error
+
+    def _asked(
+        self, method: str, path: str, query: Mapping[str, object] | None, body: Mapping[str, object] | None
+    ) -> tuple[bytes, str]:
         from http.client import HTTPException
         from urllib.error import HTTPError, URLError
         from urllib.parse import urlencode
@@ -83,8 +103,7 @@ class Platform:
         opener = build_opener(ProxyHandler({}))
         try:
             with opener.open(Request(address, data, headers, method=method), timeout=TIMEOUT_SECONDS) as answer:
-                read = answer.read()
-            return dict(json.loads(read)) if read else {}
+                return answer.read(), answer.headers.get_content_type()
         except HTTPError as error:
             with error:
                 raise _problem(error) from error
@@ -92,8 +111,6 @@ class Platform:
             raise PlatformError(f"{self.url} does not answer", _advice(error)) from error
         except (OSError, HTTPException) as error:
             raise PlatformError(f"{self.url} broke the answer off", "ask for its state before you try again") from error
-        except (ValueError, TypeError) as error:
-            raise PlatformError(f"{self.url} is no platform API", "its answer is no JSON; see --url") from error
 
 
 @contextmanager
@@ -107,9 +124,9 @@ def platform(url: str | None = None, actor: str | None = None) -> Iterator[Platf
     from mlops.layers import InvalidSettings
 
     try:
-        yield Platform(_checked(url or _set_url()), actor or _user())
+        yield Platform(_checked(url or _set_url()), _user() if actor is None else actor)
     except (PlatformError, InvalidSettings) as error:
-        typer.echo(f"masker: {printable(str(error))}", err=True)
+        typer.echo(f"masker: {_printable_lines(str(error))}", err=True)
         raise typer.Exit(Exit.ERROR) from error
 
 
@@ -120,9 +137,62 @@ def one(identities: Sequence[str], beginning: str, what: str) -> str:
         PlatformError: None does, or several do.
     """
     found = [each for each in identities if each.startswith(beginning)]
-    if len(found) != 1:
-        raise PlatformError(f"{len(found)} of the latest {what}s begin with {beginning}", "give the whole id")
+    if not found:
+        raise PlatformError(f"no {what} of late has an id that begins with {beginning}", "give the whole id")
+    if len(found) > 1:
+        raise PlatformError(f"the ids of {len(found)} begin with {beginning}, each a {what}", "give more of the id")
     return found[0]
+
+
+def at_work(told: Mapping[str, Any]) -> bool:
+    """Say whether a release or an experiment has the traffic of its endpoint."""
+    return told.get("phase", told.get("state")) in _AT_WORK
+
+
+def found(
+    control: Platform, what: str, which: str, likely: Sequence[Callable[[Mapping[str, Any]], bool]] = (at_work,)
+) -> dict[str, Any]:
+    """Look something up by its id, the beginning of one, or its endpoint.
+
+    Args:
+        control: Where it is.
+        what: ``release`` or ``experiment``.
+        which: What was typed.
+        likely: Which one of an endpoint is meant: the newest that fits the first of these, else the next one, else the
+            newest of all.
+
+    Raises:
+        PlatformError: There is none, or several begin so.
+    """
+    if not _IDENTITY.fullmatch(which):
+        there = control.get(f"/v1/{what}s", {"endpoint": which, "most": 1000})[f"{what}s"]
+        if not there:
+            raise PlatformError(f"{which} had no {what} yet", f"masker {what} start begins one")
+        meant = (each for fits in likely for each in there if fits(each))
+        return dict(next(meant, there[0]))
+    if len(which) < WHOLE:
+        which = one([each["id"] for each in control.get(f"/v1/{what}s", {"most": 1000})[f"{what}s"]], which, what)
+    return control.get(f"/v1/{what}s/{which}")
+
+
+def named(given: str) -> tuple[str, Any]:
+    """Read ``NAME=VALUE``; what is no JSON is a text.
+
+    Raises:
+        typer.BadParameter: It is written otherwise.
+    """
+    name, equals, value = given.partition("=")
+    if not equals or not name:
+        raise typer.BadParameter(f"{given} is no NAME=VALUE, such as threshold=0.3")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _printable_lines(text: str) -> str:
+    """Give each line of a text that may be shown, without those that are empty: some point at what stands above."""
+    return "\n".join(printable(line) for line in text.splitlines() if line.strip())
 
 
 def _checked(url: str) -> str:
@@ -149,7 +219,10 @@ def _user() -> str:
 def _problem(error: "HTTPError") -> PlatformError:
     try:
         told = json.loads(error.read())
-        detail = "; ".join([told["detail"]] if told.get("detail") else []) or "; ".join(told.get("errors") or [])
+        detail = str(told.get("detail") or "") or "; ".join(told.get("errors") or [])
+        if detail and told.get("type") == "about:blank":
+            # A problem without a name of its own has the status for a title.
+            return PlatformError(detail, status=error.code)
         return PlatformError(str(told["title"]), detail, error.code)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return PlatformError(f"the answer was {error.code} {error.reason}", status=error.code)

@@ -27,7 +27,7 @@ def predictions(
     left, cursor = most, None
     with platform(url) as control:
         while left > 0:
-            page = control.get("/v1/predictions", asked | {"limit": min(left, 1000), "cursor": cursor})
+            page = control.get("/v1/predictions", asked | {"most": min(left, 1000), "cursor": cursor})
             for row in page["predictions"]:
                 typer.echo(json.dumps(row) if as_json else line_of(row))
             left -= len(page["predictions"])

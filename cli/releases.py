@@ -1,6 +1,5 @@
 """`masker release`: what people want of versions, and what came of it."""
 
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -9,19 +8,24 @@ from typing import Annotated, Any, Final
 import typer
 
 from cli.outcome import Exit
-from cli.platform import SHORT, Actor, Json, Platform, PlatformError, Reason, Url, one, platform
+from cli.platform import SHORT, Actor, Json, Most, OfEndpoint, Platform, Reason, Url, at_work, found, named, platform
 from cli.tell import emit, printable
 
 WATCH_SECONDS: Final = 1.0
+FIGURES_SECONDS: Final = 30.0
+"""How often figures are told again while nothing else changes."""
+_FIGURES: Final = re.compile(r"[0-9.]+")
 ENDED: Final = ("succeeded", "rolled_back", "aborted", "failed", "rejected")
-_IDENTITY: Final = re.compile(r"[0-9a-f]{6,32}")
 
 release = typer.Typer(
     no_args_is_help=True, help="Release a registered version to an endpoint's traffic, and take it back."
 )
 Which = Annotated[
     str,
-    typer.Argument(metavar="RELEASE", help="Id of a release, its first letters, or an endpoint for its newest one."),
+    typer.Argument(
+        metavar="RELEASE",
+        help="Id of a release, its first letters, or an endpoint for the one that has its traffic, else its newest.",
+    ),
 ]
 Wait = Annotated[
     bool, typer.Option("--wait", help="Tell of every change until it ends; exit code 1 unless it did well.")
@@ -30,8 +34,12 @@ Wait = Annotated[
 
 @release.command()
 def start(
-    endpoint: Annotated[str, typer.Argument(help="faces, voices, or the name of a registered model.")],
-    version: Annotated[str, typer.Argument(help="Number of a registered version, an alias, or newest.")],
+    endpoint: Annotated[
+        str, typer.Argument(metavar="ENDPOINT", help="faces, voices, or the name of a registered model.")
+    ],
+    version: Annotated[
+        str, typer.Argument(metavar="VERSION", help="Number of a registered version, an alias, or newest.")
+    ],
     reason: Reason,
     strategy: Annotated[
         str, typer.Option(metavar="blue-green|canary|rolling|shadow|champion-challenger", help="How it goes.")
@@ -60,7 +68,7 @@ def start(
     """Ask for a release; it begins by itself, or once people have approved of it."""
     wanted = {
         "endpoint": endpoint, "version": version, "reason": reason, "strategy": strategy, "risk": risk,
-        "steps": [_step(each) for each in steps or ()], "policy": dict(_default(each) for each in policy or ()),
+        "steps": [_step(each) for each in steps or ()], "policy": dict(named(each) for each in policy or ()),
     }  # fmt: skip
     with platform(url, actor) as control:
         told = control.post("/v1/releases", wanted)
@@ -75,7 +83,7 @@ def start(
 def status(which: Which, wait: Wait = False, as_json: Json = False, url: Url = None, actor: Actor = None) -> None:
     """Tell how a release stands."""
     with platform(url, actor) as control:
-        told = _found(control, which)
+        told = found(control, "release", which)
         _tell(told, as_json)
         if wait:
             raise typer.Exit(_follow(control, told, as_json))
@@ -83,8 +91,8 @@ def status(which: Which, wait: Wait = False, as_json: Json = False, url: Url = N
 
 @release.command("list")
 def list_releases(
-    endpoint: Annotated[str | None, typer.Option(help="Only those of this endpoint.")] = None,
-    most: Annotated[int, typer.Option(min=1, max=1000)] = 20,
+    endpoint: OfEndpoint = None,
+    most: Most = 20,
     as_json: Json = False,
     url: Url = None,
     actor: Actor = None,
@@ -100,7 +108,9 @@ def _add(action: str, about: str) -> None:
 
     def act(which: Which, reason: Reason, as_json: Json = False, url: Url = None, actor: Actor = None) -> None:
         with platform(url, actor) as control:
-            identity = _found(control, which)["id"]
+            # What is to be taken back is what made the champion, whatever was asked for since.
+            likely = (at_work, _has_promoted) if action == "rollback" else (at_work,)
+            identity = found(control, "release", which, likely)["id"]
             _tell(control.post(f"/v1/releases/{identity}/{action}", {"reason": reason}), as_json)
 
     release.command(action, help=about)(act)
@@ -117,26 +127,26 @@ for _action, _about in {
     _add(_action, _about)
 
 
-def _found(control: Platform, which: str) -> dict[str, Any]:
-    """Look a release up by its id, the beginning of one, or its endpoint."""
-    if not _IDENTITY.fullmatch(which):
-        newest = control.get("/v1/releases", {"endpoint": which, "most": 1})["releases"]
-        if not newest:
-            raise PlatformError(f"{which} had no release yet", "masker release start begins one")
-        return dict(newest[0])
-    if len(which) < 32:
-        which = one([each["id"] for each in control.get("/v1/releases", {"most": 1000})["releases"]], which, "release")
-    return control.get(f"/v1/releases/{which}")
+def _has_promoted(told: Mapping[str, Any]) -> bool:
+    return bool(told["phase"] == "succeeded" and told["step"] >= len(told["steps"]))
 
 
 def _follow(control: Platform, told: Mapping[str, Any], as_json: bool) -> Exit:
-    """Tell of every change until the release has ended."""
+    """Tell of every change until the release has ended; of figures that merely grow, now and then."""
+    said, at = _said(told), time.monotonic()
     while told["phase"] not in ENDED:
         time.sleep(WATCH_SECONDS)
         before, told = told, control.get(f"/v1/releases/{told['id']}")
-        if any(before[name] != told[name] for name in ("phase", "step", "note")):
+        grown = before["note"] != told["note"] and time.monotonic() - at >= FIGURES_SECONDS
+        if said != _said(told) or grown:
             _tell(told, as_json)
+            said, at = _said(told), time.monotonic()
     return Exit.DONE if told["phase"] == "succeeded" else Exit.ERROR
+
+
+def _said(told: Mapping[str, Any]) -> tuple[object, ...]:
+    """Give what is told of a release, but for the figures in its note."""
+    return told["phase"], told["step"], _FIGURES.sub("", told["note"])
 
 
 def _tell(told: Mapping[str, Any], as_json: bool) -> None:
@@ -159,13 +169,3 @@ def _step(given: str) -> dict[str, float | None]:
         return {"weight": float(weight), "seconds": lasts, "minimum": int(minimum)}
     except ValueError as error:
         raise typer.BadParameter(f"{given} is no WEIGHT:SECONDS:REQUESTS, such as 0.05:60:100") from error
-
-
-def _default(given: str) -> tuple[str, Any]:
-    name, equals, value = given.partition("=")
-    if not equals or not name:
-        raise typer.BadParameter(f"{given} is no NAME=VALUE, such as threshold=0.3")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value

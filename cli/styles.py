@@ -3,11 +3,18 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from mlops.registry.bundle import Bundle
 
 Figures = Mapping[str, Mapping[str, Any]]
+TOLD: Final = {
+    "eer": "the strongest attacker errs in {:.1%} of pairs (50%: a guess)",
+    "rank1": "names {:.1%} of voices at once",
+    "people": "among {} people",
+    "words": "{:.1%} of words are understood",
+}
+"""What is told of each figure, in this order."""
 
 
 def lines(bundle: Bundle | None, face: str, voice: str) -> Iterator[str]:
@@ -27,8 +34,7 @@ def lines(bundle: Bundle | None, face: str, voice: str) -> Iterator[str]:
     figures = {} if bundle is None else read_figures(bundle.figures)
     for name, label in VOICE_LABELS.items():
         yield _line(name, label, name == voice)
-        told = ", ".join(f"{what} {_short(value)}" for what, value in figures.get(name, {}).items())
-        if told:
+        if told := measured(figures.get(name, {})):
             yield f"  {'':10} measured: {told}"
     yield _source(bundle, figures)
 
@@ -55,5 +61,12 @@ def _source(bundle: Bundle | None, figures: Figures) -> str:
     return f"figures of {model}" if figures else f"nothing was measured of {model}"
 
 
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def measured(values: Mapping[str, Any]) -> str:
+    """Say of a style's figures what people ask first; all of them are in its bundle, and in ``GET /v1/styles``.
+
+    Args:
+        values: Figures by name; shares lie in [0, 1], and whatever is no number is left out.
+    """
+    numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
+    told = [sentence.format(numbers[name]) for name, sentence in TOLD.items() if name in numbers]
+    return ", ".join(told)

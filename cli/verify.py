@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cli.faults import NotInstalledError, UsageError
+from cli.faults import NotInstalledError, UsageError, words
 from cli.outcome import Exit
 from cli.tell import emit, printable
 
@@ -45,10 +45,8 @@ def verify_file(question: Question) -> Exit:
         return _verified(question)
     except (UsageError, PolicyError) as error:
         raise typer.BadParameter(str(error)) from error
-    except OSError as error:
-        fault = f"{error.filename}: {error.strerror}"
-    except (NotInstalledError, InvalidSettings, MaskingError) as error:
-        fault = str(error)
+    except (NotInstalledError, InvalidSettings, MaskingError, OSError) as error:
+        fault = words(error)
     if question.as_json:
         emit({"file": str(question.output), "state": "failed", "error": fault})
     typer.echo(f"masker: {printable(fault)}", err=True)
@@ -124,7 +122,8 @@ def _answer(question: Question, findings: Sequence["Finding"], values: Mapping[s
     else:
         for finding in findings:
             typer.echo(_line(finding))
-    typer.echo(f"{told}: {f'{len(findings)} findings' if shows else 'nothing shows'}", err=True)
+    count = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
+    typer.echo(f"{told}: {count if shows else 'nothing shows'}", err=True)
     return Exit.WITHHELD if shows else Exit.DONE
 
 

@@ -67,7 +67,9 @@ def read_wishes(asked: Asked, planned: Plan) -> Wishes:
     threshold = defaults.threshold if asked.threshold is None else asked.threshold
     tone = "keep" if asked.keep_tone else "drop"
     photos = Policy(style, threshold, tone=tone)
-    videos = VideoPolicy(style, threshold, tone=tone, doubt=asked.doubt, sound=_sound(asked.voice))
+    videos = VideoPolicy(
+        style, threshold, tone=tone, doubt=asked.doubt, sound=_sound(asked.voice), untouched=asked.untouched
+    )
     voices = VoicePolicy(
         asked.voice_style or defaults.voice_style, asked.background or defaults.voice_background, asked.consistent
     )

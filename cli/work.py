@@ -84,12 +84,11 @@ class Worker:
             return self._sound(task, file)
         watch = Watch(self.stop, lambda done, total: self.progress(task.name, done, total, "frames"))
         watch.started("read")
-        # Standard input is no file that a video could be read from piece by piece, and is refused as a photo.
-        video = file.kind is Kind.VIDEO and task.source != STREAM
-        return self._video(task, watch) if video else self._photo(task, file, watch)
+        return self._video(task, watch) if file.kind is Kind.VIDEO else self._photo(task, file, watch)
 
     def _photo(self, task: Task, file: Given, watch: Watch) -> Result:
         engine, policy = self.engine, self.wishes.photo(task.name)
+        file.check_photo()
         data = file.read(engine.images.bytes)
         kind = probe(data, engine.images).kind.media_type
         faces = None
@@ -106,6 +105,8 @@ class Worker:
 
     def _video(self, task: Task, watch: Watch) -> Result:
         engine, policy = self.engine, self.wishes.video(task.name)
+        if task.source == STREAM:
+            raise UnsupportedMedia("a video is masked from a file, not from standard input")
         if not self.dry and (task.target is None or task.target == STREAM):
             raise UnsupportedMedia("a video is masked into a file, not to standard output")
         voice = engine.voice_model if policy.sound == "mask" else None

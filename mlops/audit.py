@@ -153,7 +153,7 @@ class AuditLog:
         with self.database.reading() as connection:
             rows = connection.execution_options(yield_per=1000).execute(sa.select(AUDIT).order_by(AUDIT.c.sequence))
             for row in rows:
-                if row.sequence != expected or row.digest != _digest(digest, *row[:-1]):
+                if row.sequence != expected or not _follows(digest, row):
                     return expected
                 expected, digest = expected + 1, row.digest
                 found = found or digest == noted
@@ -168,5 +168,21 @@ def _digest(before: str, *values: object) -> str:
     return hashlib.sha256(json.dumps([before, *values]).encode()).hexdigest()
 
 
+def _follows(before: str, row: sa.Row[Any]) -> bool:
+    try:
+        return bool(row.digest == _digest(before, *row[:-1]))
+    except TypeError:
+        # Bytes, say, which SQLite puts into any column: nobody here has written that.
+        return False
+
+
 def _entry(sequence: int, when: float, actor: str, action: str, subject: str, details: str, digest: str) -> Entry:
-    return Entry(sequence, when, actor, action, subject, json.loads(details), digest)
+    return Entry(sequence, when, actor, action, subject, _details(details), digest)
+
+
+def _details(text: str) -> Mapping[str, Any]:
+    """Read details; those that somebody has made unreadable are told as such, and `AuditLog.verify` says where."""
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError):
+        return {"unreadable": str(text)}

@@ -113,6 +113,21 @@ class Metrics:
         self.predictions = Counter(
             "masker_predictions_total", "Calls of generic endpoints.", ["endpoint", "outcome"], registry=registry
         )
+        self.variant_requests = Counter(
+            "masker_variant_requests_total",
+            "Rows of predictions that variants left.",
+            ["endpoint", "variant", "outcome"],
+            registry=registry,
+        )
+        self.variant = Children(self.variant_requests)
+        self.variant_seconds = Histogram(
+            "masker_variant_seconds",
+            "From request to answer, of a fair sample of the answers that a variant made anew.",
+            ["endpoint", "variant"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.variant_time = Children(self.variant_seconds)
         self.predictions_written = Counter(
             "masker_predictions_written_total", "Rows of predictions in the database.", registry=registry
         )

@@ -28,8 +28,10 @@ from pydantic_settings import (
 )
 
 from mlops.experiments.settings import ExperimentSettings
+from mlops.jobs.settings import JobSettings
 from mlops.layers import InvalidSettings, merged, read_yaml, strange_keys, strange_variables, told
 from mlops.predictions.settings import CaptureSettings, PredictionSettings, SqlSettings
+from mlops.registry.settings import RegistrySettings
 from mlops.rollout.settings import RolloutSettings
 from mlops.sections import Names, Section
 
@@ -38,25 +40,6 @@ CONFIGS: Final = Path(__file__).resolve().parent.parent / "configs"
 Environment = Literal["development", "staging", "production"]
 ENVIRONMENTS: Final[tuple[str, ...]] = get_args(Environment)
 SECRET_CHARACTERS: Final = 32
-
-
-class RegistrySettings(Section):
-    """Where models are tracked, registered and taken from."""
-
-    tracking_uri: str
-    """MLflow tracking and registry store: a database URI, or the address of an MLflow server."""
-    artifacts: str
-    """Folder or URI that artifacts of new experiments go to."""
-    model: str
-    """Name of the registered model that masks faces."""
-    voice_model: str
-    """Name of the registered model that masks voices."""
-    bundles_path: Path
-    """Folder with the verified local copies of registered versions, which serving reads."""
-    poll_seconds: PositiveFloat
-    """Seconds between two looks for a new champion."""
-    traffic_seconds: PositiveFloat
-    """Seconds between two looks of serving at the local pointers that say which versions get how much traffic."""
 
 
 class ServerSettings(Section):
@@ -81,7 +64,7 @@ class ServerSettings(Section):
 
 
 class LimitSettings(Section):
-    """The largest inputs that are taken."""
+    """The largest inputs that are taken, and how often one client may ask."""
 
     image_bytes: PositiveInt
     """Bytes of one encoded image."""
@@ -115,8 +98,10 @@ class LimitSettings(Section):
     """Channels of one sound file."""
     client_requests: NonNegativeInt
     """Requests that one client, known by its address, may send in ``client_seconds``; 0 for as many as he likes."""
+    client_media_requests: NonNegativeInt
+    """How many of them may be for media, below ``/v1/mask``, ``/v1/detect`` and ``/v1/explain``; 0 for any number."""
     client_seconds: PositiveInt
-    """Seconds that ``client_requests`` are counted over."""
+    """Seconds that both are counted over."""
     client_redis_url: SecretStr | None
     """Redis that replicas count clients in together (``redis://…``, may hold a password); null: each for itself."""
 
@@ -150,7 +135,11 @@ class ServingSettings(Section):
     threads: NonNegativeInt
     """Images worked on at one time; 0 means one for each core that the process may use."""
     queue_seconds: PositiveFloat
-    """Longest wait in the queue that is promised; a request that would wait longer gets 503 at once."""
+    """Longest wait in the queue, whatever a request costs; one that would wait longer gets 503 at once."""
+    answer_seconds: PositiveFloat
+    """Seconds from the end of its upload in which a request is answered, or gets 503 at once."""
+    answer_costs: Annotated[float, Field(ge=1.5)]
+    """The same for a request that takes long by itself, such as a large photo, as a multiple of what it takes."""
     deadline_seconds: PositiveFloat
     """Seconds that one image may take from the end of its upload, waiting included; then 504."""
     reload_retry_seconds: PositiveFloat
@@ -161,6 +150,8 @@ class ServingSettings(Section):
     """Addresses or networks whose requests may pick a variant by the header ``X-Variant``; empty for nobody."""
     predict_bytes: PositiveInt
     """Bytes of the body of one call of a generic endpoint."""
+    predict_json_bytes: PositiveInt
+    """Bytes of JSON in such a body: other requests wait while it is read, which binary tensors do not cause."""
     predict_seconds: PositiveFloat
     """Seconds that a call of a generic endpoint may wait; what would wait longer gets 503 at once."""
     replica: str
@@ -226,45 +217,12 @@ class PlatformSettings(Section):
 
 
 class DatabaseSettings(Section):
-    """The platform's database: the table of jobs."""
+    """The platform's database: jobs, releases and approvals, experiments, the audit log."""
 
     url: SecretStr
     """``sqlite:///…`` (a file) or ``postgresql+psycopg2://…``; may hold a password."""
     password_file: Path | None
     """File that holds the password, instead of the URL."""
-
-
-class JobSettings(Section):
-    """Work that outlasts a request."""
-
-    queue_url: SecretStr | None
-    """Redis that carries the queue (``redis://…``, may hold a password); null for a SQLite file in the spool."""
-    spool_path: Path
-    """Folder of the media of jobs, shared by those who take them and those who do them."""
-    reserve_bytes: NonNegativeInt
-    """Bytes of the spool's disk that no upload may use."""
-    workers: PositiveInt
-    """Jobs done at one time by one worker."""
-    niceness: Annotated[int, Field(ge=0, le=19)]
-    """How much jobs stand back behind everything else that wants the processor; 19 is the furthest."""
-    most_waiting: PositiveInt
-    """Jobs that may wait; one more is refused."""
-    lease_seconds: Annotated[float, Field(ge=1)]
-    """Silence after which a running job's worker counts as lost, and the job is started again."""
-    stall_seconds: PositiveFloat
-    """Silence of the work itself, frame by frame, after which its process is ended, and the job is started again."""
-    sweep_seconds: PositiveFloat
-    """Seconds between two looks for lost jobs and for media whose time is over."""
-    result_seconds: PositiveInt
-    """Seconds that a result is kept after its job has ended."""
-    history_seconds: PositiveInt
-    """Seconds that a job can still be asked about after it has ended."""
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.history_seconds < self.result_seconds:
-            raise ValueError("history_seconds must be at least result_seconds")
-        return self
 
 
 class LiveSettings(Section):

@@ -1,5 +1,6 @@
 import shutil
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -8,17 +9,39 @@ import mlflow
 import numpy as np
 import onnx
 import pytest
+from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
 from masking.face.detectors.centerface import CenterFace
 from masking.face.surrogates import Averages
 from masking.onnx import open_session
+from mlops import database
+from mlops.predictions import analysis, recorder
 from mlops.registry.bundle import open_bundle, write_manifest
 from pipelines.import_base import modernise, read_base
 from pipelines.params import Train
 from pipelines.train import GRAPHS, train
+from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# The same examples each time, however slow the machine: a change fails, never the day. Who looks for new examples asks
+# for them: `pytest --hypothesis-profile=search`.
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=1000)
+settings.register_profile(
+    "same", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True, database=None
+)
+settings.load_profile("same")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unhurried() -> Iterator[None]:
+    """However busy the machine: a database that is there is waited for, and so is a process that begins."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(database, "BUSY_MILLISECONDS", int(1000 * PATIENCE_SECONDS))
+        patched.setattr(recorder, "END_SECONDS", PATIENCE_SECONDS)
+        patched.setattr(analysis, "START_SECONDS", PATIENCE_SECONDS)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -87,11 +110,12 @@ def trained_with_averages(trained: Path, averages: Path, tmp_path_factory: pytes
 
 
 @pytest.fixture
-def closed_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+def closed_port() -> Iterator[int]:
+    """A port of this machine that nobody listens on, and that nobody is given; a server of the test may take it."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])
 
 
 @pytest.fixture

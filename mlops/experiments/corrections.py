@@ -1,4 +1,4 @@
-"""Corrections for many questions asked at once; p-values in, p-values out that each may be held against alpha."""
+"""The correction for many questions asked at once: p-values in, p-values out that each may be held against alpha."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,19 +13,6 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     order = np.argsort(given, axis=-1)
     left = np.arange(given.shape[-1], 0, -1)
     ordered = np.minimum(np.maximum.accumulate(np.take_along_axis(given, order, -1) * left, axis=-1), 1.0)
-    return _back(ordered, order)
-
-
-def benjamini_hochberg(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Keep the share of false alarms among all alarms to alpha, of independent questions (Benjamini, Hochberg 1995)."""
-    given = np.asarray(p_values, np.float64)
-    order = np.argsort(given, axis=-1)[..., ::-1]
-    count = given.shape[-1]
-    scaled = np.take_along_axis(given, order, -1) * count / np.arange(count, 0, -1)
-    return _back(np.minimum(np.minimum.accumulate(scaled, axis=-1), 1.0), order)
-
-
-def _back(ordered: NDArray[np.float64], order: NDArray[np.intp]) -> NDArray[np.float64]:
     result = np.empty_like(ordered)
     np.put_along_axis(result, order, ordered, -1)
     return result

@@ -66,12 +66,6 @@ def planned_difference(quantile: float, spread: float, effect: float) -> float:
     return float(stats.norm.cdf(bound) - stats.norm.cdf(bound - shift))
 
 
-def log_ratio(control: ArrayLike, treatment: ArrayLike, quantile: float) -> float:
-    """Return the logarithm of the treatment's quantile over the control's."""
-    one, two = (np.quantile(np.asarray(values, np.float64), quantile) for values in (control, treatment))
-    return float(np.log(two) - np.log(one))
-
-
 def log_ratio_interval(
     control: ArrayLike, treatment: ArrayLike, quantile: float, mixture: float, alpha: float
 ) -> tuple[float, float]:

@@ -17,8 +17,8 @@ from huey.consumer import Consumer
 from huey.registry import Message
 from redis.exceptions import RedisError
 
+from mlops.jobs.settings import JobSettings
 from mlops.layers import InvalidSettings
-from mlops.settings import JobSettings
 
 FILE: Final = "queue.db"
 LONGEST_POLL_SECONDS: Final = 0.5

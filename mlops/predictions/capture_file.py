@@ -21,6 +21,8 @@ from mlops.redis import Seal
 MASKED: Final = ".masked"
 RAW: Final = ".raw"
 TOKEN_BYTES: Final = 8
+INCOMING: Final = "."
+"""How the name of a file begins while it is being written."""
 _KINDS: Final = "biuf"
 """Kinds of arrays that are kept: truth values, whole numbers and floats."""
 
@@ -68,7 +70,7 @@ def write_captures(
     """
     name = f"{_ms(now)}-{_ms(now + keep_seconds)}-{secrets.token_hex(TOKEN_BYTES)}{ending}"
     sealed = seal.close(name.encode(), _ENCODER.encode(list(captures)), keep_seconds)
-    incoming = folder / f".{name}"
+    incoming = folder / f"{INCOMING}{name}"
     try:
         incoming.write_bytes(sealed)
         incoming.chmod(0o600)
@@ -96,8 +98,13 @@ def read_captures(place: Path, seal: Seal) -> list[Capture]:
 
 
 def files(folder: Path, ending: str) -> list[Path]:
-    """Return the files of captures of one kind, oldest first."""
-    return sorted(folder.glob(f"*-*-*{ending}"))
+    """Return the files of captures of one kind that are whole, oldest first."""
+    return sorted(folder.glob(f"[!{INCOMING}]*-*-*{ending}"))
+
+
+def cut_off(folder: Path) -> list[Path]:
+    """Return the files that are being written, or that whoever wrote them was killed over."""
+    return sorted(folder.glob(f"{INCOMING}*-*-*"))
 
 
 def made_at(place: Path) -> float:

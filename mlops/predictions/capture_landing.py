@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -33,15 +33,22 @@ class CaptureLanding:
         folder: Where captures are.
         root: The lake.
         seal: Gives what captures are sealed with.
+        features_of: Endpoints whose features land, too; the lake is not sealed.
         clock: Seconds since the epoch.
     """
 
     def __init__(
-        self, folder: Path, root: Path, seal: Callable[[], Seal], clock: Callable[[], float] = time.time
+        self,
+        folder: Path,
+        root: Path,
+        seal: Callable[[], Seal],
+        features_of: Collection[str],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._folder = folder
         self._root = root
         self._seal = seal
+        self._features_of = features_of
         self._clock = clock
         self._lines = root / "lines"
 
@@ -66,7 +73,8 @@ class CaptureLanding:
             captures = [capture for place in places for capture in self._read(place)]
             # The same files make the same name: who is killed before they are marked writes over it.
             stem = f"{places[0].stem}-{len(places)}"
-            self._write(FEATURES, hour, stem, (row for each in captures for row in rows_of(each, each.features)))
+            open_ones = [each for each in captures if each.endpoint in self._features_of]
+            self._write(FEATURES, hour, stem, (row for each in open_ones for row in rows_of(each, each.features)))
             self._write(RESULTS, hour, stem, (row for each in captures for row in rows_of(each, results(each))))
             mark(self._folder, WHO, places)
 

@@ -16,6 +16,7 @@ from mlops.metrics import Metrics
 from mlops.predictions.capture_file import MASKED, RAW, Capture, bytes_in, write_captures
 from mlops.predictions.grants_file import Leases, read_leases
 from mlops.predictions.keys import key_for
+from mlops.predictions.seldom import Seldom
 from mlops.predictions.settings import CaptureSettings
 from mlops.redis import Seal
 
@@ -64,7 +65,7 @@ class Captures:
         self._settings = settings
         self._secret = secret
         self._clock = clock
-        self._edge = f"{int(settings.share * 16**TAIL):0{TAIL + 1}x}"[-TAIL:] if settings.share < 1 else "g"
+        self._edge = _edge(settings.share)
         self._waiting: deque[tuple[Capture, str, float]] = deque()
         self._waiting_bytes = 0
         self._lying_bytes = 0
@@ -72,11 +73,16 @@ class Captures:
         self._next_look = 0.0
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+        self._failing = Seldom(log, "captures were not written", "captures")
         self._counts = {outcome: metrics.captures.labels(outcome) for outcome in OUTCOMES}
 
     def wanted(self, identity: str) -> bool:
         """Say whether a prediction is in the sample: the end of its name is random."""
         return identity[-TAIL:] < self._edge
+
+    def wanted_of(self, identity: str, share: float) -> bool:
+        """Say whether a prediction is in a sample of another share, or in the usual one."""
+        return identity[-TAIL:] < max(self._edge, _edge(share))
 
     def offer(self, capture: Capture, raw: bytes | None = None) -> None:
         """Take a capture; nothing is waited for, and nothing raised.
@@ -127,7 +133,9 @@ class Captures:
         while not self._closing.wait(FLUSH_SECONDS):
             self._look()
             self._write_waiting()
+            self._failing.catch_up()
         self._write_waiting()
+        self._failing.catch_up(at_once=True)
 
     def _look(self) -> None:
         if time.monotonic() >= self._next_look:
@@ -157,6 +165,9 @@ class Captures:
                 self._settings.path, captures, ending, self._seals[ending], self._clock(), keep_seconds
             )
             self._lying_bytes += place.stat().st_size
+        except OSError as error:
+            self._failing.note(len(captures), error)
+            self._counts["failed"].inc(len(captures))
         except Exception:
             # Whatever is wrong with these, others and the thread go on.
             log.exception("captures were not written", extra={"captures": len(captures)})
@@ -171,6 +182,11 @@ class Captures:
             return shutil.disk_usage(self._settings.path).free - size >= self._settings.reserve_bytes
         except OSError:
             return False
+
+
+def _edge(share: float) -> str:
+    """Return what the random ends of the names in a sample of that share lie below."""
+    return f"{int(share * 16**TAIL):0{TAIL}x}" if share < 1 else "g"
 
 
 def _size(capture: Capture) -> int:

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,10 @@ from mlops.predictions.lake import TABLES, files, whole
 from mlops.predictions.question import Ask, Merge, Table, Write
 
 MEMORY: Final = "512MB"
+DATA_BYTES: Final = 1 << 30
+"""Memory of a process that answers a question: DuckDB counts its own alone, and not all of that."""
+ANSWER_BYTES: Final = 32 << 20
+"""Longest answer, since whoever asked holds it, too."""
 NICENESS: Final = 10
 FETCH_ROWS: Final = 1000
 _CONFIG: Final[Mapping[str, str]] = {
@@ -150,16 +154,34 @@ def _done(request: Ask | Merge | Write) -> Table:
     return Table()
 
 
+def _encoded(request: Ask | Merge | Write) -> bytes:
+    try:
+        encoded = msgspec.json.encode(_done(request), enc_hook=str)
+        if len(encoded) > ANSWER_BYTES:
+            raise QueryError(f"the answer has more than {ANSWER_BYTES >> 20} MiB: ask for less of it")
+    except MemoryError:
+        encoded = msgspec.json.encode(Table(fault="it took too much memory"))
+    except (QueryError, duckdb.Error, OSError) as error:
+        encoded = msgspec.json.encode(Table(fault=str(error) or type(error).__name__))
+    return encoded
+
+
+def _bound() -> None:
+    """Have the system refuse memory beyond `DATA_BYTES`; where it knows no such bound, DuckDB's own one is left."""
+    import resource
+
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_DATA, (DATA_BYTES, DATA_BYTES))
+
+
 def main() -> int:
     """Read a request from standard input, do it, and write the answer to standard output."""
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=Ask | Merge | Write)
-    try:
-        answer = _done(request)
-    except (QueryError, duckdb.Error, OSError) as error:
-        answer = Table(fault=str(error) or type(error).__name__)
-    sys.stdout.buffer.write(msgspec.json.encode(answer, enc_hook=str))
+    if isinstance(request, Ask):
+        _bound()
+    sys.stdout.buffer.write(_encoded(request))
     return 0
 
 

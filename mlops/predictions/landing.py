@@ -68,6 +68,16 @@ class Landing:
                 self._make_whole(now)
                 self._look_for_late(now)
 
+    def landed_until(self) -> float:
+        """Return until when every prediction has landed, in seconds since the epoch: now, where none waits.
+
+        Raises:
+            DatabaseAway: The database does not answer.
+        """
+        now = self._clock()
+        waiting = self._first_from(lake.landed_until(self._root, TABLE) or now - self._keep_seconds)
+        return now if waiting is None else min(waiting, now)
+
     def _bring_new(self, now: float) -> None:
         until = int((now - LAG_SECONDS) * 1000) / 1000
         since = self._first_from(lake.landed_until(self._root, TABLE) or now - self._keep_seconds)

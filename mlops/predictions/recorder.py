@@ -18,10 +18,12 @@ import msgspec
 from mlops.database import Database, DatabaseAway
 from mlops.metrics import Metrics
 from mlops.predictions.row import Prediction
+from mlops.predictions.seldom import Seldom
 from mlops.predictions.settings import PredictionSettings
 from mlops.predictions.spool import Spool, SpoolFull, lying_bytes
 from mlops.predictions.subject import pseudonym, subject_key
 from mlops.predictions.table import TABLES
+from mlops.predictions.tally import tally
 from mlops.predictions.writer import Writer
 from mlops.settings import DatabaseSettings
 
@@ -70,12 +72,15 @@ class Recorder:
         self._sealed = threading.Event()
         self._away = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._metrics = metrics
         self._taken = metrics.predictions_written
         self._waiting = metrics.predictions_spool_bytes
         self._lost = {reason: metrics.predictions_lost.labels(reason) for reason in LOSSES}
         self._encoder = msgspec.json.Encoder()
         self._secret = secret
         self._hashed: Callable[[str], str] = str
+        self._losing = Seldom(log, "rows of predictions were lost")
+        self._unsealed = Seldom(log, "a segment of predictions cannot be sealed", "times")
 
     def record(self, row: Prediction) -> None:
         """Take a row; nothing is waited for, and nothing raised. One that finds no room is counted as lost."""
@@ -112,21 +117,33 @@ class Recorder:
     def _keep_spooling(self) -> None:
         while not self._closing.wait(self._settings.flush_seconds):
             self._empty_queue()
+            self._losing.catch_up()
+            self._unsealed.catch_up()
         self._empty_queue()
+        self._losing.catch_up(at_once=True)
+        self._unsealed.catch_up(at_once=True)
         self._emptied.set()
         self._sealed.set()
 
     def _empty_queue(self) -> None:
         while self._rows:
             batch = [self._rows.popleft() for _ in range(min(len(self._rows), self._settings.batch_rows))]
+            self._tell(batch)
             lines, count = self._encoded(batch)
             try:
                 self._spool.append(lines)
             except (SpoolFull, OSError) as error:
                 self._lost["spool"].inc(count)
-                log.warning("rows of predictions were lost", extra={"rows": count, "reason": repr(error)})
+                self._losing.note(count, error)
         if not self._away.is_set() or self._spool.is_due or self._closing.is_set():
             self._seal()
+
+    def _tell(self, batch: Sequence[Prediction]) -> None:
+        try:
+            tally(self._metrics, batch)
+        except Exception:
+            # Whatever is wrong with one row, all of them are kept.
+            log.exception("rows of predictions were not counted")
 
     def _nameless(self, row: Prediction) -> Prediction:
         return msgspec.structs.replace(row, subject=self._hashed(row.subject)) if row.subject else row
@@ -135,7 +152,7 @@ class Recorder:
         try:
             self._spool.seal()
         except OSError as error:
-            log.warning("a segment of predictions cannot be sealed", extra={"reason": repr(error)})
+            self._unsealed.note(1, error)
         self._sealed.set()
 
     def _encoded(self, batch: Sequence[Prediction]) -> tuple[bytes, int]:

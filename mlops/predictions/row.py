@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -15,7 +15,12 @@ FAILED: Final = "failed"
 OUTCOMES: Final = (OK, CACHED, REJECTED, REFUSED, FAILED)
 FACES: Final = "faces"
 """The count that is a column of its own, since releases are judged by it."""
+UTILITY: Final = "utility"
+"""The count that says how useful an answer is, in [0, 1]."""
 RANDOM_BYTES: Final = 9
+DRAWN: Final = 256
+"""Names for which the system is asked for random bytes at a time: asking takes longer than all the rest."""
+_tails: Final[list[str]] = []
 
 
 class Prediction(msgspec.Struct, frozen=True, gc=False):
@@ -61,8 +66,25 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
 
 def new_identity() -> str:
     """Return a new name: a version 7 UUID (RFC 9562) as 32 hex digits, so that names made later sort later."""
-    noise = os.urandom(RANDOM_BYTES).hex()
-    return f"{time.time_ns() // 1_000_000:012x}7{noise[:3]}{'89ab'[int(noise[3], 16) & 3]}{noise[3:]}"
+    try:
+        tail = _tails.pop()
+    except IndexError:
+        tail, *others = _drawn()
+        _tails.extend(others)
+    return f"{time.time_ns() // 1_000_000:012x}{tail}"
+
+
+def _drawn() -> Iterator[str]:
+    """Give what names have after their time: version, random bits, variant and random bits again."""
+    digits = 2 * RANDOM_BYTES
+    noise = os.urandom(RANDOM_BYTES * DRAWN).hex()
+    for start in range(0, len(noise), digits):
+        one = noise[start : start + digits]
+        yield f"7{one[:3]}{'89ab'[int(one[3], 16) & 3]}{one[3:]}"
+
+
+# A process that is forked must not give the names that its parent gives.
+os.register_at_fork(after_in_child=_tails.clear)
 
 
 def made_at(identity: str) -> float | None:

@@ -37,7 +37,10 @@ class CaptureSettings(Section):
     """Samples of features and of masked output."""
 
     share: Annotated[float, Field(ge=0, le=1)]
-    """Share of the predictions that are captured, 0 for none."""
+    """Share of the predictions that are captured; 0 for none, whatever else is said here."""
+    release_share: Annotated[float, Field(ge=0, le=1)]
+    """Share of a candidate's masked pictures that are captured while a release runs, and as many of the champion's: the
+    more are judged, the sooner a face that shows ends the release."""
     path: Path
     """Folder of the captures."""
     most_bytes: NonNegativeInt
@@ -46,6 +49,9 @@ class CaptureSettings(Section):
     """Bytes of the disk that no capture may use."""
     keep_seconds: PositiveInt
     """Seconds that a capture is kept."""
+    features_land: Names
+    """Endpoints whose captured features land as Parquet, too, which is not sealed; of a generic model they are what
+    came in, so name one here only where that may lie open on the disk."""
     raw_granters: Names
     """Who may grant that raw input of an endpoint is captured, too; empty for nobody."""
     raw_most_seconds: PositiveInt

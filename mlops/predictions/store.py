@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from mlops.database import Database
-from mlops.predictions.row import FAILED, OK, Prediction, made_at
+from mlops.predictions.row import FAILED, OK, UTILITY, Prediction, made_at
 from mlops.predictions.table import JUDGEMENTS, PREDICTIONS
 from mlops.rollout.guard import Moments, Window
 
 SAMPLE: Final = 5000
-"""Durations of one variant that a window holds, about."""
+"""Answers of one variant that a window has the duration and utility of, about."""
 EXPIRE_ROWS: Final = 5000
 NAME_SECONDS: Final = 300.0
 """How far the time of a row may be from that of its name."""
@@ -117,8 +117,8 @@ class PredictionStore:
             release: Rows of this release alone; all unless given.
 
         Returns:
-            By variant and version; copies of requests that nobody got an answer to count as any other, and durations
-            are a random sample of about `SAMPLE` at most.
+            By variant and version; copies of requests that nobody got an answer to count as any other. Durations and
+            utility are those of a random sample of about `SAMPLE` at most.
         """
         stretch = sa.and_(P.time >= since, P.time < until)
         if release is not None:
@@ -128,7 +128,7 @@ class PredictionStore:
             return {
                 (group.variant, group.version): _window(
                     group,
-                    _seconds(connection, endpoint, group, stretch),
+                    _sampled(connection, endpoint, group, stretch),
                     judged.get((group.variant, group.version)),
                 )
                 for group in connection.execute(grouping(endpoint, stretch)).all()
@@ -211,17 +211,21 @@ def _versions(connection: sa.Connection, endpoint: str) -> list[str]:
     return versions
 
 
-def _seconds(
+def _sampled(
     connection: sa.Connection, endpoint: str, group: sa.Row[Any], stretch: sa.ColumnElement[bool]
-) -> NDArray[np.float64]:
-    asked = sa.select(P.seconds).where(
+) -> tuple[NDArray[np.float64], Moments]:
+    """Return how long answers of a sample took, and how useful those of them are that tell."""
+    asked = sa.select(P.seconds, P.counts[UTILITY].as_float()).where(
         P.endpoint == endpoint, P.version == group.version, P.variant == group.variant, P.outcome == OK, stretch
     )
     if group.ok > SAMPLE:
         # The end of a name is random, and the same in every replica and at every look.
         share = f"{int(SAMPLE / group.ok * 16**TAIL):0{TAIL}x}"
         asked = asked.where(sa.func.substr(P.identity, 33 - TAIL) < share)
-    return np.fromiter(connection.execute(asked).scalars(), np.float64)
+    rows = connection.execute(asked).all()
+    useful = np.array([utility for _, utility in rows if utility is not None], np.float64)
+    moments = Moments(useful.size, float(useful.sum()), float((useful**2).sum()))
+    return np.fromiter((seconds for seconds, _ in rows), np.float64, len(rows)), moments
 
 
 def _judged(endpoint: str, since: float, until: float) -> sa.Select[Any]:
@@ -237,7 +241,8 @@ def _judged(endpoint: str, since: float, until: float) -> sa.Select[Any]:
     )
 
 
-def _window(group: sa.Row[Any], seconds: NDArray[np.float64], judged: sa.Row[Any] | None) -> Window:
+def _window(group: sa.Row[Any], sampled: tuple[NDArray[np.float64], Moments], judged: sa.Row[Any] | None) -> Window:
+    seconds, utility = sampled
     return Window(
         requests=int(group.requests),
         failed=int(group.failed),
@@ -245,6 +250,7 @@ def _window(group: sa.Row[Any], seconds: NDArray[np.float64], judged: sa.Row[Any
         judged=0 if judged is None else int(judged.faces),
         open_found=0 if judged is None else int(judged.open),
         faces=Moments(int(group.pictures), float(group.faces), float(group.squares)),
+        utility=utility,
         load_refused=int(group.load_refused),
     )
 

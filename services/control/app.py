@@ -8,6 +8,8 @@ from fastapi import APIRouter, FastAPI
 from mlops.audit import AuditLog
 from mlops.database import Database
 from mlops.metrics import Metrics
+from mlops.predictions.capture_shelf import CaptureShelf
+from mlops.predictions.captures import seals
 from mlops.predictions.grants import GrantStore
 from mlops.predictions.recorder import database_of
 from mlops.predictions.store import PredictionStore
@@ -21,6 +23,7 @@ from services.control.audit import audit_router
 from services.control.captures import captures_router
 from services.control.experiment_planning import experiment_planner
 from services.control.experiments import experiments_router
+from services.control.grants import grants_router
 from services.control.lookup import Lookup, lookup_of
 from services.control.models import models_router
 from services.control.planning import Planner
@@ -38,14 +41,16 @@ def control_part(settings: Settings, lookup: Lookup) -> Part:
     """
     database = Database(settings.database, TABLES)
     predictions = database_of(settings.predictions)
-    store = ReleaseStore(database)
+    store, grants = ReleaseStore(database), GrantStore(database)
+    shelf = CaptureShelf(settings.capture.path, lambda: seals(settings.capture, settings.cache.read_secret()))
     routers = [
         models_router(lookup),
         releases_router(store, Planner(settings, store, lookup)),
         approvals_router(store),
         audit_router(AuditLog(database)),
         predictions_router(PredictionStore(predictions)),
-        captures_router(settings.capture, GrantStore(database)),
+        grants_router(settings.capture, grants),
+        captures_router(settings.capture, shelf, grants, AuditLog(database)),
         sql_router(settings),
         experiments_router(settings, experiment_planner(settings, database, predictions, lookup)),
     ]

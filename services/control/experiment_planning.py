@@ -14,7 +14,7 @@ from mlops.registry.bundle import BundleError, installed
 from mlops.rollout.state import IllegalMove
 from mlops.rollout.store import new_identity
 from mlops.settings import Settings
-from services.control.endpoints import model_of
+from services.control.endpoints import check_policy, model_of
 from services.control.experiment_views import ArmRequest, ExperimentRequest
 from services.control.lookup import Lookup
 
@@ -41,10 +41,13 @@ class ExperimentPlanner:
         """Add the experiment that somebody asks for, as a draft.
 
         Raises:
+            PolicyError: The endpoint cannot serve by the policy of an arm.
             UnknownVersion: The registry has no such model or version.
             IllegalMove: There is no champion to compare with.
             PlanError: It makes no sense, or nothing tells what a metric is to be compared with.
         """
+        for arm in wanted.arms:
+            check_policy(wanted.endpoint, arm.policy)
         now = self.clock()
         plan = self._plan(wanted, model_of(wanted.endpoint, self.settings.registry))
         control = plan.arms[0].version

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, Field
 
 from mlops.experiments.plan import MOST_ARMS, MOST_METRICS, Arm, Better, Kind, Method, Metric, Role
-from mlops.experiments.state import STATES, Experiment
+from mlops.experiments.state import DECIDED, DRAFT, STATES, STOPPED, Experiment
 from mlops.experiments.table import needs_told
 from services.control.endpoints import EndpointName
 from services.control.views import Reason
@@ -189,9 +189,12 @@ class ExperimentList(BaseModel):
 
 def sentence_of(experiment: Experiment) -> str:
     """Return the answer to an experiment in a sentence, or why there is none yet."""
+    is_over = experiment.state in (STOPPED, DECIDED)
+    if is_over and experiment.look.get("answer", "wait") == "wait":
+        return "It was stopped before anything was certain."
     if "sentence" in experiment.look:
         return str(experiment.look["sentence"])
-    if experiment.state == "draft":
+    if experiment.state == DRAFT:
         return "It has not been started."
     return f"There is no look at it yet{f': {experiment.note}' if experiment.note else ''}."
 

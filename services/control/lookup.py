@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import quote
 
-from mlops.registry.errors import RegistryError, UnknownVersion
+from mlops.registry.errors import RegistryError, unknown
 from mlops.registry.version import DIGEST_TAG, NEWEST, Version
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class File:
         for version in self.versions(name):
             if wanted == NEWEST or wanted in (version.version, *version.aliases):
                 return version
-        raise UnknownVersion(f"{name} has no version {wanted}")
+        raise unknown(name, wanted)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

@@ -14,7 +14,7 @@ from mlops.rollout.state import RISKS, IllegalMove, Release, Step
 from mlops.rollout.store import ReleaseStore, new_identity
 from mlops.rollout.strategies import MOST_STEPS, Wish, plan
 from mlops.settings import Settings
-from services.control.endpoints import EndpointName, model_of
+from services.control.endpoints import EndpointName, check_policy, model_of
 from services.control.lookup import Lookup
 from services.control.views import Reason, StepView
 
@@ -64,8 +64,10 @@ class Planner:
 
         Raises:
             UnknownVersion: The registry has no such model or version.
+            PolicyError: The endpoint cannot serve by that policy.
             IllegalMove: It makes no sense, or there is no champion to release against.
         """
+        check_policy(wanted.endpoint, wanted.policy)
         model = model_of(wanted.endpoint, self.settings.registry)
         candidate = self.lookup.resolve(model, wanted.version)
         wish = Wish(

@@ -21,6 +21,9 @@ from services.control.stores import AWAY, asked
 MOST: Final = 1000
 NAME: Final = r"^[A-Za-z0-9._:@+-]{1,128}$"
 Name = Annotated[str | None, Param(pattern=NAME)]
+Since = Annotated[AwareDatetime | None, Param(description="Earliest time.")]
+Until = Annotated[AwareDatetime | None, Param(description="Time before which they are.")]
+Most = Annotated[int, Param(ge=1, le=MOST, description="How many at the most, newest first.")]
 Cursor = Annotated[
     str | None, Param(max_length=200, description="`next` of the page before; everything else as it was then.")
 ]
@@ -66,21 +69,21 @@ def predictions_router(store: PredictionStore) -> APIRouter:
         prefix="/v1/predictions", tags=["predictions"], responses={**responses(StrangeHost, UnknownParameter), **AWAY}
     )
 
-    @router.get("", dependencies=[Depends(only("endpoint", "version", "variant", "since", "until", "limit", "cursor"))])
+    @router.get("", dependencies=[Depends(only("endpoint", "version", "variant", "since", "until", "most", "cursor"))])
     async def find(
         endpoint: Name = None,
         version: Name = None,
         variant: Name = None,
-        since: Annotated[AwareDatetime | None, Param(description="Earliest time.")] = None,
-        until: Annotated[AwareDatetime | None, Param(description="Time before which they are.")] = None,
-        limit: Annotated[int, Param(ge=1, le=MOST)] = 100,
+        since: Since = None,
+        until: Until = None,
+        most: Most = 100,
         cursor: Cursor = None,
     ) -> Predictions:
         """List predictions, newest first."""
         begin, end = (None if moment is None else moment.timestamp() for moment in (since, until))
-        query = Query(endpoint, version, variant, begin, end, _place(cursor), limit)
+        query = Query(endpoint, version, variant, begin, end, _place(cursor), most)
         found = await asked(lambda: store.find(query))
-        more = cursor_of(found[-1]) if len(found) == limit else None
+        more = cursor_of(found[-1]) if len(found) == most else None
         return Predictions(predictions=[PredictionView.of(row) for row in found], next=more)
 
     @router.get("/{identity}", responses={404: described("There is no such prediction (any more).")})

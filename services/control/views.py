@@ -11,7 +11,11 @@ from mlops.rollout.approvals import Approval
 from mlops.rollout.state import PHASES, STRATEGIES, Release, Step
 
 WORDS: Final = 500
-Reason = Annotated[str, Field(min_length=1, max_length=WORDS, pattern=r"\S", description="Why; the audit log has it.")]
+# PostgreSQL takes no text with a zero in it.
+WORDS_PATTERN: Final = r"^[^\x00]*[^\s\x00][^\x00]*$"
+Reason = Annotated[
+    str, Field(min_length=1, max_length=WORDS, pattern=WORDS_PATTERN, description="Why; the audit log has it.")
+]
 
 
 class StepView(BaseModel):

@@ -1,5 +1,7 @@
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -7,16 +9,26 @@ import av
 import cv2
 import numpy as np
 import pytest
+import uvicorn
 from av.container import OutputContainer
+from fastapi import FastAPI
 from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
 from cli.app import app
 from masking.voice.procedural import Speaker, lexicon, speak
 from masking.voice.types import RATE, Mono
-from mlops.registry.bundle import install, open_bundle
+from mlops.metrics import Metrics
+from mlops.registry.bundle import install, open_bundle, point
+from mlops.registry.errors import UnknownVersion
+from mlops.registry.version import Version
+from mlops.settings import Settings
+from services.asgi.app import create_app
+from services.control.app import control_part
+from tests.patience import until
 
 Run = Callable[..., Result]
+Serve = Callable[[FastAPI], AbstractContextManager[str]]
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -132,3 +144,48 @@ def talking_clip(small: NDArray[np.uint8], talk: Mono, tmp_path_factory: pytest.
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(small, "rgb24")))
             container.mux(stream.encode())
     return path
+
+
+@pytest.fixture(scope="session")
+def serve() -> Serve:
+    """Serve an app on a port of this machine; gives its address."""
+
+    @contextmanager
+    def serving(app: FastAPI) -> Iterator[str]:
+        server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        until(lambda: server.started)
+        try:
+            yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+    return serving
+
+
+class TwoVersions:
+    """A registry that has versions 1 and 2 of everything."""
+
+    def names(self) -> list[str]:
+        return ["face-detector"]
+
+    def versions(self, name: str) -> list[Version]:
+        return [self.resolve(name, "1")]
+
+    def resolve(self, name: str, wanted: str) -> Version:
+        if wanted not in ("1", "2"):
+            raise UnknownVersion(f"{name} has no version {wanted}")
+        return Version(name, wanted, wanted * 64, {}, (), "", 0)
+
+
+@pytest.fixture(scope="session")
+def serve_platform(serve: Serve) -> Callable[[Settings], AbstractContextManager[str]]:
+    """Serve the platform API with these settings; version 1 of the faces' model is champion, 2 is registered."""
+
+    def serving(settings: Settings) -> AbstractContextManager[str]:
+        point(settings.registry.bundles_path, "face-detector", "1", "1" * 64)
+        return serve(create_app(settings, Metrics(), [control_part(settings, TwoVersions())], "control"))
+
+    return serving

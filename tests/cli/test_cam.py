@@ -8,6 +8,9 @@ import pytest
 from typer.testing import Result
 from websockets.sync.server import ServerConnection, serve
 
+from cli import cam
+from tests.patience import PATIENCE_SECONDS
+
 Run = Callable[..., Result]
 
 
@@ -23,7 +26,7 @@ def test_every_frame_comes_out_masked(masker: Run, clip: Path) -> None:
     assert len(shown) == 12
     for pixels in shown:
         assert pixels[60:95, 110:140].mean() < 5
-    assert "0 frames were black" in result.stderr
+    assert "0 of 12 frames were black" in result.stderr
 
 
 @pytest.mark.parametrize(("frames", "told"), [(5, ["5"]), (30, ["30"]), (33, ["30", "33"])])
@@ -42,7 +45,7 @@ def test_the_pace_is_told_now_and_then_and_at_the_end(
 
 
 @pytest.fixture
-def server() -> Iterator[str]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A server that answers one frame and then breaks off."""
 
     def answer(socket: ServerConnection) -> None:
@@ -51,6 +54,7 @@ def server() -> Iterator[str]:
         socket.send(jpeg)
         socket.recv()
 
+    monkeypatch.setattr(cam, "SERVER_SECONDS", PATIENCE_SECONDS)
     with serve(answer, "127.0.0.1", 0) as running:
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
@@ -65,7 +69,24 @@ def test_when_the_server_goes_the_frames_are_black(masker: Run, clip: Path, serv
     assert first.mean() > 20
     assert [pixels.mean() for pixels in others] == [0, 0, 0]
     assert "the server is gone" in result.stderr
-    assert "3 frames were black" in result.stderr
+    assert "3 of 4 frames were black" in result.stderr
+
+
+def test_why_a_server_does_not_take_a_stream_is_told_and_no_file_is_left(
+    masker: Run, clip: Path, tmp_path: Path
+) -> None:
+    def refuse(socket: ServerConnection) -> None:
+        socket.close(1008, "unknown style; known are solid, blur")
+
+    with serve(refuse, "127.0.0.1", 0) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        address = f"ws://127.0.0.1:{running.socket.getsockname()[1]}/v1/live"
+        result = masker("cam", "--source", clip, "--server", address, "--output", "out.mjpeg")
+        running.shutdown()
+        thread.join()
+    assert (result.exit_code, (tmp_path / "out.mjpeg").exists()) == (2, False)
+    assert "does not take the stream: unknown style; known are solid, blur" in " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize(
@@ -74,7 +95,8 @@ def test_when_the_server_goes_the_frames_are_black(masker: Run, clip: Path, serv
         (("--source", "none.mp4", "--output", "-"), 2, "cannot be opened"),
         (("--style", "sepia", "--output", "-"), 2, "unknown style"),
         (("--server", "http://nowhere", "--output", "-"), 2, "does not take a stream"),
-        (("--output", "there.mjpeg"), 1, "there.mjpeg"),
+        (("--server", "ws://127.0.0.1:1/v1/live", "--output", "-"), 1, "ws://127.0.0.1:1/v1/live cannot be reached"),
+        (("--output", "there.mjpeg"), 1, "masker: there.mjpeg: "),
     ],
 )
 def test_what_cannot_be_done_is_told(

@@ -1,68 +1,33 @@
 """`masker experiment` against the real platform API on a port of this machine."""
 
 import json
-import threading
-import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-import uvicorn
 from typer.testing import CliRunner, Result
 
 from cli.app import app
-from mlops.metrics import Metrics
-from mlops.registry.bundle import point
-from mlops.registry.errors import UnknownVersion
-from mlops.registry.version import Version
-from mlops.settings import load_settings
-from services.asgi.app import create_app
-from services.control.app import control_part
+from mlops.settings import Settings, load_settings
 
 ERRORS = ("--metric", "errors=binary:error,minimum_effect=0.5,baseline=0.05")
 START = ("start", "faces", "--version", "2", "--reason", "fewer errors?", *ERRORS)
 
 
-class TwoVersions:
-    """A registry that has versions 1 and 2 of everything."""
-
-    def names(self) -> list[str]:
-        return ["face-detector"]
-
-    def versions(self, name: str) -> list[Version]:
-        return [self.resolve(name, "1")]
-
-    def resolve(self, name: str, wanted: str) -> Version:
-        if wanted not in ("1", "2"):
-            raise UnknownVersion(f"{name} has no version {wanted}")
-        return Version(name, wanted, wanted * 64, {}, (), "", 0)
-
-
 @pytest.fixture
-def masker(tmp_path: Path) -> Iterator[Callable[..., Result]]:
-    root = tmp_path / "bundles"
-    point(root, "face-detector", "1", "1" * 64)
+def masker(
+    tmp_path: Path, serve_platform: Callable[[Settings], AbstractContextManager[str]]
+) -> Iterator[Callable[..., Result]]:
     places = {
         "DATABASE__URL": f"sqlite:///{tmp_path}/platform.db",
         "PREDICTIONS__URL": f"sqlite:///{tmp_path}/predictions.db",
         "PREDICTIONS__SPOOL_PATH": str(tmp_path / "spool"),
-        "REGISTRY__BUNDLES_PATH": str(root),
+        "REGISTRY__BUNDLES_PATH": str(tmp_path / "bundles"),
     }
     settings = load_settings(environ={f"MASKER_{name}": value for name, value in places.items()})
-    api = create_app(settings, Metrics(), [control_part(settings, TwoVersions())], "control")
-    server = uvicorn.Server(uvicorn.Config(api, port=0, log_config=None))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-
-    def run(*arguments: str) -> Result:
-        return CliRunner().invoke(app, ["experiment", *arguments, "--url", url])
-
-    yield run
-    server.should_exit = True
-    thread.join()
+    with serve_platform(settings) as url:
+        yield lambda *arguments: CliRunner().invoke(app, ["experiment", *arguments, "--url", url])
 
 
 def test_it_says_what_it_needs_and_refuses_what_could_not_end(masker: Callable[..., Result]) -> None:
@@ -104,8 +69,10 @@ def test_a_file_says_the_rest(masker: Callable[..., Result], tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("metric", ["errors", "errors=binary", "errors=binary:error,minimum_effect"])
-def test_a_metric_that_cannot_be_read_is_wrong_usage(masker: Callable[..., Result], metric: str) -> None:
-    assert masker("start", "faces", "--reason", "why", "--version", "2", "--metric", metric).exit_code == 2
+def test_a_metric_that_cannot_be_read_is_wrong_usage(closed_port: int, metric: str) -> None:
+    started = ["experiment", "start", "faces", "--reason", "why", "--version", "2", "--metric", metric]
+    ended = CliRunner().invoke(app, [*started, "--url", f"http://127.0.0.1:{closed_port}"])
+    assert (ended.exit_code, "NAME=" in ended.stderr) == (2, True)
 
 
 def test_what_is_not_there_is_told(masker: Callable[..., Result], tmp_path: Path) -> None:
@@ -113,3 +80,15 @@ def test_what_is_not_there_is_told(masker: Callable[..., Result], tmp_path: Path
     assert nothing.exit_code == 1
     assert "had no experiment yet" in nothing.stderr
     assert masker("start", "faces", "--reason", "why", "--plan", str(tmp_path / "none.json")).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("subjects_a_day", "told"),
+    [(1e9, "less than an hour"), (9000, "about 8.2 hours"), (1000, "about 3.1 days"), (0.001, "which never come")],
+)
+def test_how_long_it_takes_is_told_in_what_people_reckon_in(
+    masker: Callable[..., Result], tmp_path: Path, subjects_a_day: float, told: str
+) -> None:
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps({"subjects_a_day": subjects_a_day}))
+    assert f"subjects, {told}; " in masker(*START, "--plan", str(plan), "--draft", "--as", "ada").stdout

@@ -5,6 +5,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -63,6 +64,27 @@ def test_one_broken_file_stops_no_other(masker: Run, photo: bytes, tmp_path: Pat
         "sub/z.jpg",
     ]
     assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "kind"),
+    [
+        ("a.gif", b"GIF89a", "GIF is not masked here"),
+        ("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC is not masked here"),
+        ("a.mp4", b"RIFF\0\0\0\0AVI LIST", "AVI is not masked here"),
+        ("a.mp4", (b"G" + bytes(187)) * 3, "MPEG transport stream is not masked here"),
+        ("a.jpg", b"II*\0" + bytes(60), "TIFF or raw photo is not masked here"),
+        ("a.jpg", b"hello", "this is no photo, video or sound of a kind that is masked here"),
+    ],
+)
+def test_what_is_not_masked_here_is_named_beside_what_is(
+    masker: Run, tmp_path: Path, name: str, head: bytes, kind: str
+) -> None:
+    (tmp_path / name).write_bytes(head)
+    result = masker("mask", name, "-o", "out", "--json")
+    (told,) = lines(result)
+    assert (result.exit_code, told["state"]) == (1, "failed")
+    assert f"UnsupportedMedia: {kind}: photos are JPEG, PNG or WebP, videos MP4," in str(told["error"])
 
 
 def test_a_dry_run_writes_the_boxes_alone_and_a_person_can_give_them_back(
@@ -130,6 +152,9 @@ def test_a_picture_can_come_from_and_go_to_the_standard_streams(masker: Run, pho
     before = cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR)
     assert np.abs(masked[55:95, 65:100].astype(int) - before[55:95, 65:100]).mean() > 10
     assert masker("mask", "-", "-o", "-", stdin=b"no picture").exit_code == 1
+    video = masker("mask", "-", "-o", "-", stdin=b"\0\0\0\x20ftypisom" + bytes(20))
+    assert (video.exit_code, video.stdout_bytes) == (1, b"")
+    assert "a video is masked from a file, not from standard input" in video.stderr
 
 
 @pytest.mark.parametrize(
@@ -140,6 +165,7 @@ def test_a_picture_can_come_from_and_go_to_the_standard_streams(masker: Run, pho
         (["-o", "b.jpg", "--threshold", "1.5"], "between"),
         (["-o", "b.jpg", "--search", "hard"], "unknown search"),
         (["-o", "b.jpg", "--doubt", "shrug"], "unknown doubt"),
+        (["-o", "b.jpg", "--untouched", "keep"], "unknown untouched"),
         (["-o", "b.jpg", "--voice", "loud"], "unknown voice"),
         (["-o", "b.jpg", "--keep-tone"], "style surrogate alone"),
         (["-o", "b.jpg", "--keep", "1,2,3"], "x1,y1,x2,y2"),
@@ -224,6 +250,21 @@ def _umask() -> int:
     return mask
 
 
+def test_what_nobody_is_in_is_copied_on_request(masker: Run, tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:96, :160].astype(np.uint8)
+    with av.open(str(tmp_path / "in.mp4"), "w") as file:
+        stream = file.add_stream("libx264", 25, options={"bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for step in range(8):
+            pixels = np.stack([rows + 60, columns // 2, rows + step], axis=2)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+        file.mux(stream.encode())
+    for wish, copied in (("code", 0), ("copy", 8)):
+        options = ("--untouched", wish, "--force", "--report", f"{wish}.json")
+        assert masker("mask", "in.mp4", "-o", "out.mp4", *options).exit_code == 0
+        assert json.loads((tmp_path / f"{wish}.json").read_text())["copied"] == copied
+
+
 def test_a_video_cannot_go_to_standard_output(masker: Run, clip: Path) -> None:
     result = masker("mask", clip, "-o", "-")
     assert (result.exit_code, result.stdout_bytes) == (1, b"")
@@ -272,19 +313,22 @@ def test_every_style_has_its_line_and_says_what_it_is(masker: Run, monkeypatch: 
     result = masker("styles")
     faces, _, voices = result.stdout.partition("voices (--voice-style)\n")
     assert [line.split()[0] for line in faces.splitlines()[1:]] == sorted(STYLES, key=list(FACE_LABELS).index)
-    assert [line.split()[0] for line in voices.splitlines()[:3]] == sorted(TIERS, key=list(VOICE_LABELS).index)
+    told = [line.split()[0] for line in voices.splitlines()[:-1]]
+    tiers = sorted(TIERS, key=list(VOICE_LABELS).index)
+    assert told == [word for tier in tiers for word in (tier, "measured:")], "the model that ships was measured"
     assert result.stdout.count("The default.") == 2
-    assert "nothing was measured of voice-masker version 1" in voices
+    assert "figures of voice-masker version 1" in voices
     monkeypatch.setenv("MASKER_REGISTRY__VOICE_MODEL", "nobody")
     assert "no model of voices is installed" in masker("styles").stdout
 
 
 def test_what_was_measured_of_a_voice_stands_below_it(tmp_path: Path) -> None:
-    (tmp_path / "figures.json").write_text('{"strong": {"eer": 0.31234, "speakers": 70}, "other": 3}')
+    (tmp_path / "figures.json").write_text('{"strong": {"eer": 0.31234, "people": 70, "rank1": "?"}, "other": 3}')
     bundle = Bundle(tmp_path, "voice-masker", "4", "", "", {}, tmp_path, figures=tmp_path / "figures.json")
     told = list(lines_of(bundle, "solid", "strong"))
     at = next(number for number, line in enumerate(told) if line.split()[0] == "strong")
-    assert told[at + 1].split() == ["measured:", "eer", "0.312,", "speakers", "70"]
+    sentence = "measured: the strongest attacker errs in 31.2% of pairs (50%: a guess), among 70 people"
+    assert told[at + 1].strip() == sentence
     assert told[-1] == "figures of voice-masker version 4"
     (tmp_path / "figures.json").write_text("[")
     assert list(lines_of(bundle, "solid", "strong"))[-1] == "nothing was measured of voice-masker version 4"

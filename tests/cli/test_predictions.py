@@ -1,14 +1,13 @@
 """`masker predictions` and `masker sql` against the real platform API on a port of this machine."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
-import uvicorn
+from fastapi import FastAPI
 from typer.testing import CliRunner, Result
 
 from cli.app import app
@@ -23,6 +22,7 @@ from services.asgi.app import Part, create_app
 from services.asgi.health import Readiness
 from services.control.predictions import predictions_router
 from services.control.sql import sql_router
+from tests.patience import PATIENCE_SECONDS
 
 ROWS = [
     Prediction(new_identity(), time.time() - 600 + n, "faces" if n % 2 else "demo", "m", str(n % 3), "champion", "", "",
@@ -32,12 +32,13 @@ ROWS = [
 
 
 @pytest.fixture
-def masker(tmp_path: Path) -> Iterator[Callable[..., Result]]:
+def masker(tmp_path: Path, serve: Callable[[FastAPI], AbstractContextManager[str]]) -> Iterator[Callable[..., Result]]:
     settings = load_settings(
         environ={
             "MASKER_PREDICTIONS__URL": f"sqlite:///{tmp_path}/p.db",
             "MASKER_PREDICTIONS__PARQUET_PATH": f"{tmp_path}/lake",
             "MASKER_SQL__MOST_ROWS": "4",
+            "MASKER_SQL__SECONDS": str(PATIENCE_SECONDS),
         }
     )
     database = database_of(settings.predictions)
@@ -50,15 +51,8 @@ def masker(tmp_path: Path) -> Iterator[Callable[..., Result]]:
 
     routers = predictions_router(PredictionStore(database)), sql_router(settings)
     parts = [Part(router, lifespan, lambda: Readiness(ready=True)) for router in routers]
-    server = uvicorn.Server(uvicorn.Config(create_app(settings, Metrics(), parts, "test"), port=0, log_config=None))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    yield lambda *arguments: CliRunner().invoke(app, [*arguments, "--url", url])
-    server.should_exit = True
-    thread.join()
+    with serve(create_app(settings, Metrics(), parts, "test")) as url:
+        yield lambda *arguments: CliRunner().invoke(app, [*arguments, "--url", url])
     database.close()
 
 
@@ -87,3 +81,12 @@ def test_what_is_no_question_is_told_plainly(masker: Callable[..., Result]) -> N
     assert asked.exit_code == 1
     assert "one SELECT" in asked.stderr
     assert "Traceback" not in asked.stderr
+
+
+def test_an_error_of_several_lines_is_told_in_lines(masker: Callable[..., Result]) -> None:
+    told = masker("sql", "selec 1").stderr
+    assert "\N{REPLACEMENT CHARACTER}" not in told
+    first, second, third = told.splitlines()
+    assert first.startswith("masker: Parser Error")
+    assert second.startswith("LINE 1: selec 1")
+    assert second[third.index("^") :].startswith("selec 1"), "it points at the word"

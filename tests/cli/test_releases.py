@@ -5,63 +5,46 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-import uvicorn
 from typer.testing import CliRunner, Result
 
 from cli.app import app
 from cli.platform import Platform, PlatformError
 from mlops.database import Database
-from mlops.metrics import Metrics
-from mlops.registry.bundle import point
-from mlops.registry.errors import UnknownVersion
-from mlops.registry.version import Version
 from mlops.rollout import state
 from mlops.rollout.store import ReleaseStore
 from mlops.rollout.table import TABLES
 from mlops.settings import Settings, load_settings
-from services.asgi.app import create_app
-from services.control.app import control_part
 
 START = ("release", "start", "faces", "2", "--reason", "finds more", "--as", "ada")
 
 
-class TwoVersions:
-    """A registry that has versions 1 and 2 of everything."""
-
-    def names(self) -> list[str]:
-        return ["face-detector"]
-
-    def versions(self, name: str) -> list[Version]:
-        return [self.resolve(name, "1")]
-
-    def resolve(self, name: str, wanted: str) -> Version:
-        if wanted not in ("1", "2"):
-            raise UnknownVersion(f"{name} has no version {wanted}")
-        return Version(name, wanted, wanted * 64, {}, (), "", 0)
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    root = tmp_path / "bundles"
-    point(root, "face-detector", "1", "1" * 64)
-    places = {"DATABASE__URL": f"sqlite:///{tmp_path}/platform.db", "REGISTRY__BUNDLES_PATH": str(root)}
+def settings_in(folder: Path) -> Settings:
+    places = {"DATABASE__URL": f"sqlite:///{folder}/platform.db", "REGISTRY__BUNDLES_PATH": str(folder / "bundles")}
     return load_settings(environ={f"MASKER_{name}": value for name, value in places.items()})
 
 
 @pytest.fixture
-def url(settings: Settings) -> Iterator[str]:
-    api = create_app(settings, Metrics(), [control_part(settings, TwoVersions())], "control")
-    server = uvicorn.Server(uvicorn.Config(api, port=0, log_config=None))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+def settings(tmp_path: Path) -> Settings:
+    return settings_in(tmp_path)
+
+
+@pytest.fixture
+def url(settings: Settings, serve_platform: Callable[[Settings], AbstractContextManager[str]]) -> Iterator[str]:
+    with serve_platform(settings) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def idle(
+    tmp_path_factory: pytest.TempPathFactory, serve_platform: Callable[[Settings], AbstractContextManager[str]]
+) -> Iterator[str]:
+    """A platform at which nothing was ever released."""
+    with serve_platform(settings_in(tmp_path_factory.mktemp("idle"))) as address:
+        yield address
 
 
 @pytest.fixture
@@ -111,6 +94,28 @@ def test_a_release_is_started_moved_and_taken_back(
     assert (noted.exit_code, "breaks the chain" in noted.stdout) == (4, True)
 
 
+def test_an_endpoint_means_the_release_that_has_its_traffic(
+    masker: Callable[..., Result], loop: Callable[..., None]
+) -> None:
+    masker(*START, "--strategy", "blue-green")
+    loop(state.prepare, state.start)
+    running = json.loads(masker("release", "status", "faces", "--json").stdout)["id"]
+    masker(*START)
+    assert masker("release", "status", "faces").stdout.startswith(f"{running[:8]}  "), "another one waits in line"
+    assert masker("release", "pause", "faces", "-m", "look").stdout.startswith(running[:8])
+    assert masker("release", "rollback", "faces", "-m", "customers complain").stdout.startswith(running[:8])
+
+
+def test_what_is_taken_back_is_what_made_the_champion(masker: Callable[..., Result], loop: Callable[..., None]) -> None:
+    masker(*START, "--strategy", "blue-green")
+    loop(state.prepare, state.start, state.advance, state.succeed)
+    done = json.loads(masker("release", "status", "faces", "--json").stdout)["id"]
+    masker(*START, "--risk", "high")
+    assert "pending approval" in masker("release", "status", "faces").stdout
+    back = masker("release", "rollback", "faces", "-m", "customers complain")
+    assert (back.exit_code, back.stdout[:8]) == (0, done[:8]), back.stderr
+
+
 def test_who_waits_is_told_of_every_change_and_how_it_ended(
     masker: Callable[..., Result], loop: Callable[..., None]
 ) -> None:
@@ -124,6 +129,34 @@ def test_who_waits_is_told_of_every_change_and_how_it_ended(
     masker(*START)
     masker("release", "abort", "faces", "-m", "no")
     assert masker("release", "status", "faces", "--wait").exit_code == 1
+
+
+def test_who_waits_is_not_told_of_every_figure(
+    masker: Callable[..., Result],
+    settings: Settings,
+    loop: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cli.releases.WATCH_SECONDS", 0.02)
+    monkeypatch.setattr("cli.releases.FIGURES_SECONDS", float("inf"))
+    masker(*START, "--strategy", "blue-green")
+    loop(state.prepare, state.start)
+
+    def go_on() -> None:
+        database = Database(settings.database, TABLES)
+        store = ReleaseStore(database)
+        for count in range(20):
+            store.note(store.list(most=1)[0], f"the candidate has had {count} of at least 200 requests")
+            time.sleep(0.1)
+        loop(state.advance, state.succeed)
+        database.close()
+
+    going = threading.Thread(target=go_on)
+    going.start()
+    told = masker("release", "status", "faces", "--wait").stdout.splitlines()
+    going.join()
+    assert len(told) <= 4, "as it is, the first figures, promoting, succeeded"
+    assert "succeeded" in told[-1]
 
 
 def test_people_approve_of_what_is_risky(masker: Callable[..., Result]) -> None:
@@ -155,16 +188,17 @@ def test_people_approve_of_what_is_risky(masker: Callable[..., Result]) -> None:
         (("release", "start", "faces", "2", "-m", "x", "--strategy", "yolo"), 1, "strategy"),
         (("release", "start", "faces", "2", "-m", "x", "--as", "not a name"), 1, "X-Actor"),
         (("release", "start", "faces", "2", "-m", "x", "--as", "Zoë"), 1, "X-Actor"),
+        (("release", "start", "faces", "2", "-m", "x", "--as", ""), 1, "X-Actor"),
         (("release", "status", "voices"), 1, "voices had no release yet"),
-        (("release", "status", "abcdef"), 1, "0 of the latest releases begin with abcdef"),
+        (("release", "status", "abcdef"), 1, "no release of late has an id that begins with abcdef"),
         (("release", "status", "a" * 32), 1, "no release"),
-        (("approvals", "approve", "abcdef", "-m", "x"), 1, "0 of the latest"),
+        (("approvals", "approve", "abcdef", "-m", "x"), 1, "no request for approval of late"),
     ],
 )
 def test_what_cannot_be_done_is_told_on_standard_error(
-    masker: Callable[..., Result], arguments: tuple[str, ...], code: int, told: str
+    idle: str, arguments: tuple[str, ...], code: int, told: str
 ) -> None:
-    ended = masker(*arguments)
+    ended = CliRunner().invoke(app, [*arguments, "--url", idle])
     assert ended.exit_code == code
     assert told in ended.stderr
     assert ended.stdout == ""
@@ -176,8 +210,8 @@ def test_a_platform_that_does_not_run_is_told_with_what_to_do(closed_port: int) 
     assert "make run" in ended.stderr
 
 
-def test_the_address_is_that_of_the_settings_unless_given(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MASKER_PLATFORM__URL", url)
+def test_the_address_is_that_of_the_settings_unless_given(idle: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASKER_PLATFORM__URL", idle)
     assert CliRunner().invoke(app, ["release", "list"]).exit_code == 0
 
 

@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from masking.report import VERSION
+from tests.patience import PATIENCE_SECONDS, until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,11 +67,12 @@ def test_an_interrupt_leaves_no_half_file(
         # A job in the background of a script is born with interrupts ignored, and so would be its children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    deadline = time.monotonic() + 30
-    while not (tmp_path / "out").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.3)
-    process.send_signal(number)
-    _, stderr = process.communicate(timeout=30)
+    try:
+        until(lambda: (tmp_path / "out").exists())
+        time.sleep(0.3)
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
+    finally:
+        process.kill()
     assert process.returncode == 130, stderr
     assert list((tmp_path / "out").iterdir()) == []

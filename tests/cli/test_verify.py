@@ -1,17 +1,31 @@
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import Result
+from typer.testing import CliRunner, Result
+
+from cli.app import app
 
 Run = Callable[..., Result]
 
 
+@pytest.fixture(scope="module")
+def results(champion: Path, photo: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a photo, the same one masked, and the report."""
+    folder = tmp_path_factory.mktemp("results")
+    (folder / "a.jpg").write_bytes(photo)
+    original, result, report = (str(folder / name) for name in ("a.jpg", "b.jpg", "b.json"))
+    environment = {"MASKER_REGISTRY__BUNDLES_PATH": str(champion)}
+    done = CliRunner().invoke(app, ["mask", original, "-o", result, "--report", report], env=environment)
+    assert done.exit_code == 0
+    return folder
+
+
 @pytest.fixture
-def masked(masker: Run, photo: bytes, tmp_path: Path) -> Run:
-    (tmp_path / "a.jpg").write_bytes(photo)
-    assert masker("mask", "a.jpg", "-o", "b.jpg", "--report", "b.json").exit_code == 0
+def masked(masker: Run, results: Path, tmp_path: Path) -> Run:
+    shutil.copytree(results, tmp_path, dirs_exist_ok=True)
     return masker
 
 
@@ -37,6 +51,7 @@ def test_what_was_kept_or_masked_by_hand_is_told_again(masked: Run) -> None:
     assert masked("verify", "a.jpg", "c.jpg", "c.json", *drawn).exit_code == 0
     missed = masked("verify", "a.jpg", "c.jpg", "c.json", *drawn[:2], "--mask", "100,150,130,180")
     assert (missed.exit_code, missed.stdout.count("open_face")) == (4, 1)
+    assert missed.stderr.rstrip().endswith(": 1 finding")
 
 
 def test_what_cannot_be_read_exits_1(masked: Run, tmp_path: Path) -> None:

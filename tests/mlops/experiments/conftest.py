@@ -1,38 +1,15 @@
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from pydantic import SecretStr
 
 from mlops.database import Database
 from mlops.experiments.plan import Arm, Metric, Plan
 from mlops.experiments.store import ExperimentStore
-from mlops.experiments.table import TABLES
-from mlops.settings import DatabaseSettings
-
-
-@dataclass
-class Clock:
-    """Time that passes when a test says so."""
-
-    now: float = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[ExperimentStore]:
-    url = SecretStr(f"sqlite:///{tmp_path}/platform.db")
-    database = Database(DatabaseSettings(url=url, password_file=None), TABLES)
-    yield ExperimentStore(database, clock)
-    database.close()
+def store(database: Database, clock: Callable[[], float]) -> ExperimentStore:
+    return ExperimentStore(database, clock)
 
 
 @pytest.fixture

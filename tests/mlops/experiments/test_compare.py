@@ -115,11 +115,8 @@ def test_what_cannot_be_told_is_no_number() -> None:
     assert summaries.share(0, 50).variance > 0
 
 
-def test_holm_and_benjamini_hochberg_as_published() -> None:
-    """The example of Holm's procedure agrees with doing it by hand; false discoveries with scipy's."""
-    given = [0.01, 0.04, 0.03, 0.005]
-    assert corrections.holm(given) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert corrections.benjamini_hochberg(given) == pytest.approx(stats.false_discovery_control(given))
+def test_holm_as_done_by_hand() -> None:
+    assert corrections.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
 def test_holm_keeps_the_family_to_alpha() -> None:

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from mlops.jobs import queue as queue_module
 from mlops.jobs.queue import JobQueue, JsonSerializer, QueueAway
+from mlops.jobs.settings import JobSettings
 from mlops.layers import InvalidSettings
-from mlops.settings import JobSettings, load_settings
+from mlops.settings import load_settings
+from tests.patience import PATIENCE_SECONDS
 
 
 def settings(tmp_path: Path, **more: str) -> JobSettings:
@@ -35,7 +38,7 @@ def test_names_reach_the_consumer_in_order(tmp_path: Path) -> None:
     consumer.start()
     try:
         producer.put("fourth")
-        assert all_there.wait(10)
+        assert all_there.wait(PATIENCE_SECONDS)
     finally:
         consumer.stop(graceful=True)
         worker.close()
@@ -67,7 +70,8 @@ def test_a_redis_that_is_away_is_told_of(tmp_path: Path, closed_port: int) -> No
         queue.waiting()
 
 
-def test_a_redis_that_never_answers_is_not_waited_for_long(tmp_path: Path) -> None:
+def test_a_redis_that_never_answers_is_not_waited_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_module, "TIMEOUT_SECONDS", 0.2)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

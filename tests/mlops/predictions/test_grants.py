@@ -20,8 +20,8 @@ def platform(tmp_path: Path) -> Iterator[Database]:
 
 def settings(*granters: str) -> CaptureSettings:
     return CaptureSettings(
-        share=0, path=Path("x"), most_bytes=0, reserve_bytes=0, keep_seconds=1, raw_granters=granters,
-        raw_most_seconds=100,
+        share=0, release_share=0, path=Path("x"), most_bytes=0, reserve_bytes=0, keep_seconds=1,
+        features_land=(), raw_granters=granters, raw_most_seconds=100,
     )  # fmt: skip
 
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,30 +12,24 @@ from mlops.predictions.writer import Writer
 HOUR = 1_700_000_000 // 3600 * 3600
 
 
-class Clock:
-    now = HOUR + 1800.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def landed(root: Path) -> list[str]:
     query = "select identity from predictions order by time"
     return [str(row[0]) for row in duck.ask(Ask(str(root), query, 10_000, 10)).rows]
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock(clock: Any) -> Any:
+    clock.now = HOUR + 1800.0
+    return clock
 
 
 @pytest.fixture
-def landing(database: Database, tmp_path: Path, clock: Clock) -> Landing:
+def landing(database: Database, tmp_path: Path, clock: Any) -> Landing:
     return Landing(database, tmp_path / "lake", 10 * 24 * 3600, clock)
 
 
 def test_rows_land_once_as_they_come_and_whole_once_the_hour_is_over(
-    database: Database, landing: Landing, clock: Clock, tmp_path: Path, make
+    database: Database, landing: Landing, clock: Any, tmp_path: Path, make
 ) -> None:
     writer, root = Writer(database), tmp_path / "lake"
     rows = [make(time=HOUR + 10.0 * number) for number in range(400)]
@@ -54,7 +49,7 @@ def test_rows_land_once_as_they_come_and_whole_once_the_hour_is_over(
     assert landed(root) == [row.identity for row in rows]
 
 
-def test_rows_that_come_late_land_too(database: Database, clock: Clock, tmp_path: Path, make) -> None:
+def test_rows_that_come_late_land_too(database: Database, clock: Any, tmp_path: Path, make) -> None:
     writer, root = Writer(database), tmp_path / "lake"
     landing = Landing(database, root, 4 * 3600, clock)
     writer.insert([make(time=HOUR + 10.0), make(time=HOUR + 4000.0)])
@@ -70,7 +65,7 @@ def test_rows_that_come_late_land_too(database: Database, clock: Clock, tmp_path
     assert len(landed(root)) == 4
 
 
-def test_what_is_old_goes(database: Database, tmp_path: Path, clock: Clock, make) -> None:
+def test_what_is_old_goes(database: Database, tmp_path: Path, clock: Any, make) -> None:
     root = tmp_path / "lake"
     Writer(database).insert([make(time=HOUR + 10.0)])
     landing = Landing(database, root, 7200, clock)
@@ -87,9 +82,7 @@ def test_an_idle_platform_lands_nothing(landing: Landing, tmp_path: Path) -> Non
     assert list((tmp_path / "lake").rglob("*.parquet")) == []
 
 
-def test_two_do_not_land_the_same_rows(
-    database: Database, clock: Clock, landing: Landing, tmp_path: Path, make
-) -> None:
+def test_two_do_not_land_the_same_rows(database: Database, clock: Any, landing: Landing, tmp_path: Path, make) -> None:
     Writer(database).insert([make(time=HOUR + 10.0)])
     with lake.alone(tmp_path / "lake", "predictions") as folder:
         assert folder is not None

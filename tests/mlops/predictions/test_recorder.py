@@ -3,8 +3,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import sqlalchemy as sa
@@ -16,26 +18,41 @@ from mlops.predictions.settings import PredictionSettings
 from mlops.predictions.spool import lying_bytes
 from mlops.predictions.subject import pseudonym, subject_key
 from mlops.predictions.table import PREDICTIONS
+from tests.patience import until
 
 ROOT = Path(__file__).resolve().parents[3]
+# Records without an end, and says now and then how many rows have left its memory.
 CHILD = """
 import sys, threading, time
+from pathlib import Path
+import sqlalchemy as sa
 from mlops.metrics import Metrics
-from mlops.predictions.recorder import Recorder
+from mlops.predictions.recorder import Recorder, database_of
 from mlops.predictions.row import Prediction
 from mlops.predictions.settings import PredictionSettings
+from mlops.predictions.table import PREDICTIONS
 settings = PredictionSettings.model_validate_json(sys.argv[1])
 recorder = Recorder(settings, Metrics())
 recorder.open()
 who = "faces", "m", "1", "champion", "", "", ""
-recorded = 0
+
+def on_disk():
+    return sum(place.read_bytes().count(b"\\n") for place in Path(settings.spool_path).glob("*/*.rows*"))
+
+def in_database():
+    with database_of(settings).reading() as connection:
+        return connection.execute(sa.select(sa.func.count()).select_from(PREDICTIONS)).scalar_one()
 
 def tick():
     while True:
         time.sleep(settings.flush_seconds)
-        print(recorded, flush=True)
+        try:
+            print((on_disk if sys.argv[2] == "True" else in_database)(), flush=True)
+        except FileNotFoundError:
+            pass  # a segment was sealed, and has another name
 
 threading.Thread(target=tick, daemon=True).start()
+recorded = 0
 while True:
     for _ in range(20):
         recorder.record(Prediction(f"{recorded:032d}", time.time(), *who, "ok", 200, 0.1))
@@ -47,13 +64,6 @@ while True:
 def count(database: Database) -> int:
     with database.reading() as connection:
         return int(connection.execute(sa.select(sa.func.count()).select_from(PREDICTIONS)).scalar_one())
-
-
-def until(said: Callable[[], bool], seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not said():
-        assert time.monotonic() < end, "it did not come in time"
-        time.sleep(0.01)
 
 
 def lost(metrics: Metrics, reason: str) -> float:
@@ -124,6 +134,16 @@ def test_a_row_that_cannot_be_encoded_costs_no_other(recorder: Recorder, metrics
     assert lost(metrics, "unencodable") == 3
 
 
+def test_a_row_of_another_type_is_not_in_the_table(recorder: Recorder, metrics: Metrics, database, make) -> None:
+    """SQLite takes text as a number of seconds: what is brought in is read back first, and each type checked."""
+    recorder.open()
+    for odd in ({"seconds": "soon"}, {"time": "now"}, {}, {"stages": {"run": "long"}}):
+        recorder.record(make(**odd))
+    recorder.close()
+    assert count(database) == 1
+    assert lost(metrics, "damaged") == 3
+
+
 def test_a_row_that_the_table_refuses_costs_no_other(recorder: Recorder, metrics: Metrics, database, make) -> None:
     recorder.open()
     for number in range(7):
@@ -175,16 +195,35 @@ def test_a_full_spool_loses_counts_and_goes_on(settings: PredictionSettings, met
     place.mkdir()
     recorder = Recorder(settings.model_copy(update={"spool_bytes": 2000}), metrics)
     recorder.open()
-    for _ in range(10):
+    recorder.record(make())
+    until(lambda: lying_bytes(settings.spool_path) > 0)
+    for _ in range(9):
         recorder.record(make())
-        time.sleep(0.03)
     recorder.close()
     assert 1 <= lost(metrics, "spool") < 10
     assert 0 < lying_bytes(settings.spool_path) <= 2000
 
 
+def test_a_disk_that_takes_nothing_is_told_of_once_and_then_with_the_sum(
+    settings: PredictionSettings, metrics: Metrics, make, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = Recorder(settings, metrics)
+    recorder.open()
+    for folder in settings.spool_path.glob("*/"):
+        (folder / "lock").unlink()
+        folder.rmdir()
+    for number in range(1, 6):
+        recorder.record(make())
+        until(lambda number=number: lost(metrics, "spool") == number)
+    recorder.close()
+    told = [record for record in caplog.records if record.message == "rows of predictions were lost"]
+    assert told[0].rows == 1
+    assert sum(record.rows for record in told) == 5 > len(told)
+    assert "FileNotFoundError" in told[0].reason
+
+
 @pytest.mark.parametrize("database_is_away", [False, True])
-def test_a_killed_process_loses_no_more_than_the_last_moment(
+def test_what_has_left_the_memory_of_a_process_outlives_it(
     settings: PredictionSettings, metrics: Metrics, database: Database, database_is_away: bool
 ) -> None:
     settings = settings.model_copy(update={"flush_seconds": 0.2, "queue_rows": 50_000})
@@ -193,10 +232,11 @@ def test_a_killed_process_loses_no_more_than_the_last_moment(
         place.mkdir()
     told: list[int] = []
     shown = settings.model_dump_json().replace("**********", settings.url.get_secret_value())
-    with subprocess.Popen([sys.executable, "-c", CHILD, shown], stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
+    command = [sys.executable, "-c", CHILD, shown, str(database_is_away)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
         reader = threading.Thread(target=lambda: told.extend(map(int, child.stdout or ())))
         reader.start()
-        until(lambda: len(told) >= 10, seconds=60)
+        until(lambda: told and told[-1] > 500)
         child.send_signal(signal.SIGKILL)
         reader.join()
     if database_is_away:
@@ -207,17 +247,26 @@ def test_a_killed_process_loses_no_more_than_the_last_moment(
     after.close()
     with database.reading() as connection:
         kept = set(connection.execute(sa.select(PREDICTIONS.c.identity)).scalars())
-    # The child told every `flush_seconds` how many rows there were. It had as much time to write them since, and as
-    # long again in case its threads took turns at a bad moment.
-    assert told[-3] > 100
-    assert len(kept) >= told[-3]
-    assert sorted(int(each) for each in kept) == list(range(len(kept)))
+    assert len(kept) >= told[-1]
+    assert sorted(int(each) for each in kept) == list(range(len(kept))), "no row is missing before the last one"
 
 
 def test_recording_costs_little(recorder: Recorder, make) -> None:
+    """Taking a row is no more than appending it, with a check or two: nothing is encoded, locked or written."""
+
+    class Appending:
+        rows: ClassVar[deque[object]] = deque()
+
+        def record(self, row: object) -> None:
+            self.rows.append(row)
+
+    def cost(record: Callable[[object], None], row: object) -> float:
+        began = time.thread_time()
+        for _ in range(150):
+            record(row)
+        return time.thread_time() - began
+
     row = make()
-    rounds = 900
-    began = time.thread_time()
-    for _ in range(rounds):
-        recorder.record(row)
-    assert (time.thread_time() - began) / rounds < 20e-6
+    # The cheapest of a few rounds of each: what disturbs a machine makes a round dearer, never cheaper.
+    base = min(cost(Appending().record, row) for _ in range(6))
+    assert min(cost(recorder.record, row) for _ in range(6)) < 50 * base

@@ -128,6 +128,15 @@ def test_a_window_may_be_of_one_release(store: PredictionStore, writer: Writer, 
     assert (window.requests, sorted(window.seconds)) == (2, [0.02, 0.5])
 
 
+def test_a_window_has_the_utility_of_answers_that_tell(store: PredictionStore, writer: Writer, make) -> None:
+    told = [("ok", 0.5), ("ok", 1), ("ok", None), ("cached", 0.1), ("failed", 0.2)]
+    rows = [make(outcome=outcome, counts={} if share is None else {"utility": share}) for outcome, share in told]
+    writer.insert(rows)
+    window = store.windows("faces", 999, 1001)["champion", "1"]
+    assert window.utility == Moments(2, 1.5, 1.25)
+    assert (window.requests, window.seconds.size) == (5, 3)
+
+
 def test_a_window_without_traffic_is_empty(store: PredictionStore) -> None:
     assert store.windows("faces", 0, 10_000) == {}
 

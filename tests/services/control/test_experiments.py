@@ -67,7 +67,9 @@ def test_it_is_stopped_and_decided_and_the_audit_log_has_it(control: TestClient)
     identity = planned(control)["id"]
     assert moved(control, identity, "decide", decision="roll back", reason="no").status_code == 409
     moved(control, identity, "start")
-    assert moved(control, identity, "stop", reason="enough").json()["why_stopped"] == "ada: enough"
+    stopped = moved(control, identity, "stop", reason="enough").json()
+    assert stopped["why_stopped"] == "ada: enough"
+    assert stopped["sentence"] == "It was stopped before anything was certain.", "and not: wait"
     decided = moved(control, identity, "decide", decision="ship", arm="challenger", reason="it is better").json()
     assert (decided["state"], decided["decision"], decided["arm"]) == ("decided", "ship", "challenger")
     entries = control.get("/v1/audit", params={"subject": identity}).json()["entries"]
@@ -80,6 +82,7 @@ def test_it_is_stopped_and_decided_and_the_audit_log_has_it(control: TestClient)
     ("changes", "status", "text"),
     [
         ({"arms": [{"version": "9"}]}, 404, "no version 9"),
+        ({"arms": [{"version": "1", "policy": {"threshold": 9}}]}, 422, "threshold"),
         ({"arms": [{"version": "1"}]}, 422, "differ from the control"),
         ({"arms": [{"version": "2", "weight": 0.7}, {"name": "b", "version": "2", "weight": 0.7}]}, 422, "weight"),
         ({"metrics": [ERRORS | {"source": "mood"}]}, 422, "values come from"),
@@ -125,7 +128,7 @@ def test_the_past_says_what_the_plan_expects(control: TestClient, settings: Sett
     ]
     told = planned(control, metrics=metrics, subjects_a_day=None)
     assert told["needs"]["needs"]["errors"]["effect"] == pytest.approx(0.1 * 0.5)
-    assert told["needs"]["days"] == pytest.approx(told["needs"]["subjects"] / (1000 * 24), rel=0.01)
+    assert told["needs"]["days"] == pytest.approx(told["needs"]["subjects"] / (1000 * 24), rel=0.1)
 
 
 def test_outcomes_are_kept_under_the_hash_that_rows_have(control: TestClient, settings: Settings) -> None:

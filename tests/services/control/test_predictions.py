@@ -53,7 +53,7 @@ def client(store: PredictionStore) -> Iterator[TestClient]:
 def test_predictions_are_told_newest_first_and_page_by_page(store: PredictionStore, client: TestClient) -> None:
     rows = [row(number) for number in range(25)]
     Writer(store.database).insert(rows)
-    seen, asked = [], {"limit": 10}
+    seen, asked = [], {"most": 10}
     for _ in range(3):
         page = client.get("/v1/predictions", params=asked).json()
         seen += [each["id"] for each in page["predictions"]]
@@ -85,7 +85,7 @@ def test_one_prediction_is_told_by_its_id(store: PredictionStore, client: TestCl
 @pytest.mark.parametrize(
     "asked",
     [{"cursor": "!"}, {"cursor": "AAAA"}, {"verson": "1"}, {"since": "yesterday"}, {"since": "2023-11-14T22:13:22"},
-     {"limit": 100_000}, {"endpoint": "a'b"}],
+     {"most": 100_000}, {"endpoint": "a'b"}],
 )  # fmt: skip
 def test_what_is_no_question_is_a_problem(client: TestClient, asked: dict[str, object]) -> None:
     answer = client.get("/v1/predictions", params=asked)

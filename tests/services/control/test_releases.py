@@ -64,6 +64,28 @@ def test_newest_and_steps_of_ones_own_are_taken(control: TestClient) -> None:
     assert told["steps"] == [steps[0] | {"seconds": 5.0}, steps[1]]
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "policy", "told"),
+    [
+        ("faces", {"threshold": 9}, "threshold"),
+        ("faces", {"threshold": "0.3"}, "a number"),
+        ("faces", {"threshold": True}, "a number"),
+        ("faces", {"style": ["blur"]}, "a text"),
+        ("faces", {"key": "00" * 32}, "a policy may say"),
+        ("voices", {"style": "solid"}, "voice style"),
+        ("voices", {"consistent": 1}, "true or false"),
+        ("digits", {"threshold": 0.3}, "masks nothing"),
+    ],
+)
+def test_a_policy_that_nothing_can_serve_by_is_refused(
+    control: TestClient, endpoint: str, policy: dict[str, object], told: str
+) -> None:
+    answer = control.post("/v1/releases", json=WANTED | {"endpoint": endpoint, "policy": policy}, headers=ADA)
+    assert answer.status_code == 422
+    assert told in answer.json()["detail"]
+    assert control.get("/v1/releases").json() == {"releases": []}
+
+
 def test_a_release_of_medium_risk_waits_for_one_other_person(control: TestClient) -> None:
     told = asked(control, risk="medium")
     assert told["status"] == "pending_approval"
@@ -72,8 +94,11 @@ def test_a_release_of_medium_risk_waits_for_one_other_person(control: TestClient
     own = control.post(f"{approval}/approve", json=WHY, headers=ADA)
     assert own.status_code == 409
     assert own.json()["detail"] == "nobody decides on his own release"
-    assert control.post(f"{approval}/approve", json={"reason": " "}, headers=BOB).status_code == 422
-    approved = control.post(f"{approval}/approve", json=WHY, headers=BOB).json()
+    for reason in ("", " \n", "a zero\x00 in it", "\x00"):
+        assert control.post(f"{approval}/approve", json={"reason": reason}, headers=BOB).status_code == 422, repr(
+            reason
+        )
+    approved = control.post(f"{approval}/approve", json={"reason": "two\nlines, zwei Gründe"}, headers=BOB).json()
     assert (approved["state"], [vote["actor"] for vote in approved["votes"]]) == ("approved", ["bob"])
     assert control.get(f"/v1/releases/{told['id']}").json()["phase"] == "queued"
     assert control.post(f"{approval}/reject", json=WHY, headers=EVE).status_code == 409
@@ -211,14 +236,15 @@ def test_without_the_registry_nothing_begins_but_what_runs_can_be_stopped(contro
 
 
 @pytest.mark.parametrize("path", ["/v1/releases", f"/v1/releases/{'a' * 32}", "/v1/approvals", "/v1/audit"])
-def test_without_the_database_it_says_so_and_lives(
-    serve: Callable[[Settings], Any], settings: Settings, tmp_path: Path, path: str
+def test_without_the_database_it_says_so_and_lives_and_the_log_says_why(
+    serve: Callable[[Settings], Any], settings: Settings, tmp_path: Path, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     database = settings.database.model_copy(update={"url": SecretStr(f"sqlite:///{tmp_path}")})
     with serve(settings.model_copy(update={"database": database})) as control:
         answer = control.get(path)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
         assert answer.json()["detail"] == "the platform's database does not answer"
+        assert "unable to open database file" in next(each.reason for each in caplog.records if "database" in each.msg)
         assert control.get("/livez").status_code == 200
 
 

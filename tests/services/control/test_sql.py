@@ -5,15 +5,12 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from mlops.audit import TABLES, AuditLog
-from mlops.database import Database
 from mlops.metrics import Metrics
-from mlops.predictions.grants import GrantStore
 from mlops.settings import Settings, load_settings
 from services.asgi.app import Part, create_app
 from services.asgi.health import Readiness
-from services.control.captures import captures_router
 from services.control.sql import sql_router
+from tests.patience import PATIENCE_SECONDS
 
 HOST = "http://127.0.0.1:8000"
 
@@ -24,28 +21,19 @@ def settings(tmp_path: Path) -> Settings:
         environ={
             "MASKER_PREDICTIONS__PARQUET_PATH": f"{tmp_path}/lake",
             "MASKER_SQL__MOST_ROWS": "3",
-            "MASKER_DATABASE__URL": f"sqlite:///{tmp_path}/platform.db",
-            "MASKER_CAPTURE__RAW_GRANTERS": "ann",
+            "MASKER_SQL__SECONDS": str(PATIENCE_SECONDS),
         }
     )
 
 
 @pytest.fixture
-def platform(settings: Settings) -> Iterator[Database]:
-    opened = Database(settings.database, TABLES)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def client(settings: Settings, platform: Database) -> Iterator[TestClient]:
+def client(settings: Settings) -> Iterator[TestClient]:
     @asynccontextmanager
     async def lifespan():
         yield
 
-    routers = [sql_router(settings), captures_router(settings.capture, GrantStore(platform))]
-    parts = [Part(router, lifespan, lambda: Readiness(ready=True)) for router in routers]
-    with TestClient(create_app(settings, Metrics(), parts, "test"), HOST) as opened:
+    part = Part(sql_router(settings), lifespan, lambda: Readiness(ready=True))
+    with TestClient(create_app(settings, Metrics(), [part], "test"), HOST) as opened:
         yield opened
 
 
@@ -65,19 +53,3 @@ def test_what_is_no_question_is_a_problem(client: TestClient, query: str) -> Non
     answer = client.post("/v1/sql", json={"query": query})
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
-
-
-def test_raw_input_is_granted_by_those_who_may_and_the_audit_log_has_it(client: TestClient, platform: Database) -> None:
-    wish = {"endpoint": "faces", "seconds": 60, "reason": "a face was missed"}
-    for headers, status in (({}, 422), ({"X-Actor": "bob"}, 403)):
-        assert client.post("/v1/captures/grants", json=wish, headers=headers).status_code == status
-    ann = {"X-Actor": "ann"}
-    assert client.post("/v1/captures/grants", json=wish | {"seconds": 10**9}, headers=ann).status_code == 403
-    granted = client.post("/v1/captures/grants", json=wish, headers=ann)
-    assert granted.status_code == 201
-    identity = granted.json()["id"]
-    assert [each["id"] for each in client.get("/v1/captures/grants").json()["grants"]] == [identity]
-    assert client.delete(f"/v1/captures/grants/{identity}", headers={"X-Actor": "bob"}).status_code == 204
-    assert client.delete(f"/v1/captures/grants/{identity}", headers={"X-Actor": "bob"}).status_code == 404
-    actions = [(entry.actor, entry.action) for entry in AuditLog(platform).entries()]
-    assert actions == [("bob", "capture.revoke"), ("ann", "capture.grant")]
