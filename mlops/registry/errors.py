@@ -7,3 +7,10 @@ class RegistryError(Exception):
 
 class UnknownVersion(RegistryError):
     """The registry answers, and has no such model or version."""
+
+
+def unknown(name: str, wanted: str) -> UnknownVersion:
+    """Return the error that says which version of a model there is not: a number, an alias, or the newest."""
+    if wanted.isdecimal():
+        return UnknownVersion(f"{name} has no version {wanted}")
+    return UnknownVersion(f"{name} has no version that is {wanted}")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mlops.registry.bundle import Bundle, BundleError, installed, on_disk, place, point_from
-from mlops.registry.errors import RegistryError, UnknownVersion
-from mlops.registry.version import CHAMPION, DIGEST_TAG, NAME_PATTERN, NEWEST, PREVIOUS, Version
+from mlops.registry.errors import RegistryError, UnknownVersion, unknown
+from mlops.registry.version import CHALLENGER, CHAMPION, DIGEST_TAG, NAME_PATTERN, NEWEST, PREVIOUS, Version
 from mlops.telemetry import switch_off
 
 __all__ = ["DIGEST_TAG", "Registry", "RegistryError", "UnknownVersion", "Version"]
@@ -41,6 +41,13 @@ class Registry:
             return self._version(self._client.get_model_version(name, created.version))
         except MlflowException as error:
             raise RegistryError(f"version of {name} cannot be registered: {error}") from error
+
+    def admit(self, name: str, version: str) -> Version:
+        """Make a new version the champion where there is none yet; else the challenger, which a release then tries."""
+        if self.champion(name) is None:
+            return self.promote(name, version)
+        self.set_alias(name, CHALLENGER, version)
+        return self.resolve(name, version)
 
     def promote(self, name: str, version: str) -> Version:
         """Make a version the champion; the champion before it becomes `previous`."""
@@ -97,12 +104,12 @@ class Registry:
                     f"name = '{name}'", max_results=1, order_by=["version_number DESC"]
                 )
                 if not newest:
-                    raise UnknownVersion(f"{name} has no version")
+                    raise unknown(name, wanted)
                 return self._version(self._client.get_model_version(name, newest[0].version))
             return self._version(self._client.get_model_version_by_alias(name, wanted))
         except MlflowException as error:
             if error.error_code in MISSING:
-                raise UnknownVersion(f"{name} has no version {wanted}") from error
+                raise unknown(name, wanted) from error
             raise RegistryError(f"the registry does not answer: {error}") from error
 
     def set_alias(self, name: str, alias: str, version: str | None) -> None:
@@ -135,6 +142,8 @@ class Registry:
     def pull(self, name: str, root: Path, may_point: Callable[[str], bool] = lambda _: True) -> Bundle | None:
         """Bring the champion into the bundle folder; None where it is there already, or there is no champion.
 
+        One that lies there but is damaged is brought again.
+
         Args:
             name: Name of the registered model.
             root: Folder of the bundles.
@@ -148,7 +157,10 @@ class Registry:
         # In this order: whoever moves the pointer between the first line and the last is right, and this one is late.
         before = installed(root, name)
         champion = self.champion(name)
-        if champion is None or before == (champion.version, champion.digest):
+        if champion is None:
+            return None
+        stands = before == (champion.version, champion.digest)
+        if stands and on_disk(root, name, champion.version, champion.digest) is not None:
             return None
         bundle = self._bring(champion, root)
         if not may_point(name) or not point_from(before, root, name, champion.version, champion.digest):

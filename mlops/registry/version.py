@@ -35,3 +35,8 @@ class Version:
     aliases: tuple[str, ...]
     run_id: str
     created_ms: int
+
+    @property
+    def standing(self) -> str:
+        """What it is to those who serve, in words."""
+        return "champion" if CHAMPION in self.aliases else "challenger: `masker release start` gives it traffic"

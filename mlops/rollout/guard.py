@@ -64,7 +64,7 @@ class Window:
         judged: Face-frames of masked output that were judged.
         open_found: Those of them that were found open.
         faces: Faces found in a picture, over the pictures.
-        utility: How useful masked output was judged to be, in [0, 1], over what was judged.
+        utility: How much of what came in is left to use, in [0, 1], over the answers that tell; all or a fair sample.
         load_refused: How often a replica could not load it.
     """
 
@@ -88,7 +88,7 @@ class Guards:
         latency_quantile: At which quantile, in (0, 1).
         most_open_increase: Share of open face-frames beyond the baseline's that is borne.
         most_detection_drop: Share of the baseline's faces a picture that may be missing.
-        most_utility_drop: Share of the baseline's utility that may be missing.
+        most_utility_drop: Share of the baseline's utility that may be missing; 1 for no look at utility.
         minimum: Requests of each variant without which nothing passes.
         minimum_judged: Judged face-frames of each without which nothing passes.
         significance: Chance below which a difference is called a fault, at each look.

@@ -1,10 +1,10 @@
 """The settings of releases."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from mlops.sections import Section, Shares
+from mlops.sections import Names, Section, Shares
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Quantile = Annotated[float, Field(gt=0, lt=1)]
@@ -29,6 +29,10 @@ class RolloutSettings(Section):
     """Seconds that a step lasts at least."""
     step_requests: PositiveInt
     """Requests that the candidate must have answered in a step before it may pass."""
+    hold_seconds: PositiveFloat
+    """Longest time that a step holds after it was due, since figures are missing or in doubt."""
+    hold_ends: Literal["rollback", "pause"]
+    """What becomes of a release that has held so long."""
     canary_weights: Shares
     """Shares of the subjects that a canary's candidate gets, step by step; then it is promoted."""
     rolling_shares: Shares
@@ -53,6 +57,8 @@ class RolloutSettings(Section):
     """Share of the baseline's faces a picture that may be missing."""
     guard_utility_drop: Share
     """Share of the baseline's utility that may be missing."""
+    guard_utility_endpoints: Names
+    """Endpoints whose utility is compared; of generic models it is how sure they are, which says little of how good."""
     guard_significance: Quantile
     """Chance below which a difference is called a fault, at each of many looks."""
     guard_open_significance: Quantile

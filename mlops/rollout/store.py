@@ -18,6 +18,7 @@ from mlops.rollout import claims
 from mlops.rollout.aliases import wishes
 from mlops.rollout.approvals import APPROVED, EXPIRED, REJECTED, Approval, vote
 from mlops.rollout.state import (
+    ABORTED,
     ACTIVE,
     OPEN,
     PENDING_APPROVAL,
@@ -191,6 +192,12 @@ class ReleaseStore:
         with self.database.reading() as connection:
             return [(row.endpoint, row.model) for row in connection.execute(asked.distinct())]
 
+    def was_released(self, model: str, version: str) -> bool:
+        """Say whether anybody ever asked for a release of a version."""
+        of = RELEASES.c.model == model, RELEASES.c.candidate == version
+        with self.database.reading() as connection:
+            return connection.execute(sa.select(RELEASES.c.identity).where(*of).limit(1)).first() is not None
+
     def approval(self, identity: str) -> Approval | None:
         """Return a request for approval, by its own identity or that of its release."""
         asked = sa.select(APPROVALS).where((APPROVALS.c.identity == identity) | (APPROVALS.c.release == identity))
@@ -294,6 +301,9 @@ class ReleaseStore:
             raise IllegalMove("a later release has changed the champion since")
         if not connection.execute(sa.update(RELEASES).where(*_stands(before)).values(row_of(after))).rowcount:
             raise Conflict("the release was moved by somebody else")
+        if before.phase == PENDING_APPROVAL and after.phase == ABORTED:
+            # Nobody is asked any more.
+            _void(connection, after.identity, self.clock())
         if after.is_active and not before.is_active:
             versions = sorted({after.candidate, after.baseline})
             if not claims.claim(connection, after.endpoint, after.model, after.identity, versions):
@@ -318,6 +328,11 @@ _TOLD: Final = frozenset(
 
 def _stands(release: Release) -> tuple[sa.ColumnElement[bool], ...]:
     return RELEASES.c.identity == release.identity, RELEASES.c.generation == release.generation
+
+
+def _void(connection: sa.Connection, release: str, now: float) -> None:
+    late = APPROVALS.c.release == release, APPROVALS.c.expires > now
+    connection.execute(sa.update(APPROVALS).where(*late).values(expires=now))
 
 
 def _get(connection: sa.Connection, identity: str) -> Release | None:

@@ -51,13 +51,14 @@ class Watch:
             self._looks.pop(release.identity, None)
             return None, None
         look = self._looks.get(release.identity)
-        if look is None or look.generation != release.generation or now - look.time >= self._settings.guard_seconds:
+        fresh = look is not None and 0 <= now - look.time < self._settings.guard_seconds
+        if look is None or look.generation != release.generation or not fresh:
             look = self._looks[release.identity] = self._look(release, look, now)
         return look.recent, look.step
 
     def _look(self, release: Release, before: _Look | None, now: float) -> _Look:
         span = self._settings.guard_window_seconds
-        began = now if release.step_started is None else release.step_started
+        began = self._began(release, now)
         since = now - span if release.is_promoted else max(began, now - span)
         if before is None:
             since = min(since, began)
@@ -67,7 +68,7 @@ class Watch:
             return _Look(release.generation, now, now, recent, None)
         if since <= began:
             return _Look(release.generation, now, now, recent, recent)
-        if same and before and before.step and now - before.whole_time < SELDOM * self._settings.guard_seconds:
+        if same and before and before.step and 0 <= now - before.whole_time < SELDOM * self._settings.guard_seconds:
             return replace(before, time=now, recent=recent)
         return _Look(release.generation, now, now, recent, self._judge(release, began, now))
 
@@ -78,7 +79,7 @@ class Watch:
             step = release.current_step
             if step is not None and step.weight >= 1:
                 # The baseline has no traffic by now, so what it did just before stands for what it would do.
-                began = now if release.step_started is None else release.step_started
+                began = self._began(release, now)
                 length = self._settings.guard_window_seconds
                 baseline = self._windows(release.endpoint, began - length, began, None)
         except DatabaseAway:
@@ -89,9 +90,15 @@ class Watch:
             self._guards(release),
         )
 
+    def _began(self, release: Release, now: float) -> float:
+        """Return when its step began; of one that is still to come, as a clock was set back, the last while."""
+        began = now if release.step_started is None else release.step_started
+        return began if began <= now else now - self._settings.guard_window_seconds
+
     def _guards(self, release: Release) -> Guards:
         settings, step, shadow = self._settings, release.current_step, release.strategy == SHADOW
         judged = release.endpoint in self._judged and not shadow
+        useful = release.endpoint in settings.guard_utility_endpoints
         return Guards(
             most_error_increase=settings.guard_error_increase,
             # A shadow waits behind everything else, so how long it takes says nothing of the version.
@@ -99,7 +106,7 @@ class Watch:
             latency_quantile=settings.guard_latency_quantile,
             most_open_increase=settings.guard_open_increase,
             most_detection_drop=settings.guard_detection_drop,
-            most_utility_drop=settings.guard_utility_drop,
+            most_utility_drop=settings.guard_utility_drop if useful else 1.0,
             minimum=settings.step_requests if step is None else step.minimum,
             minimum_judged=settings.guard_minimum_judged if judged else 0,
             significance=settings.guard_significance,

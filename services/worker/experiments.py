@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from prometheus_client import CollectorRegistry
+
 from mlops.database import Database
 from mlops.experiments import analysis, state
 from mlops.experiments.analysis import Look
@@ -26,6 +28,7 @@ from mlops.registry.bundle import BundleError, installed, on_disk
 from mlops.rollout.store import Conflict, ReleaseStore
 from mlops.rollout.traffic import CHAMPION, Split, SplitError, Variant, read_split, remove_split, write_split
 from mlops.settings import Settings
+from services.worker.experiment_metrics import ExperimentMetrics, cause
 from services.worker.rounds import Round
 
 SPARING: Final = 20.0
@@ -45,6 +48,7 @@ class ExperimentLoop:
         look_seconds: Pause between two looks at one experiment.
         prepare_seconds: How long the versions of the arms may take to be brought.
         keep_seconds: How long outcomes are kept after an experiment has been stopped.
+        collectors: Where its metrics are registered.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class ExperimentLoop:
         look_seconds: float,
         prepare_seconds: float,
         keep_seconds: float,
+        collectors: CollectorRegistry,
     ) -> None:
         self._experiments = experiments
         self._releases = releases
@@ -64,6 +69,7 @@ class ExperimentLoop:
         self._look_seconds = look_seconds
         self._prepare_seconds = prepare_seconds
         self._keep_seconds = keep_seconds
+        self._metrics = ExperimentMetrics(collectors)
         self._tidied = -TIDY_SECONDS
         self._past: dict[str, Mapping[str, Mapping[str, float]]] = {}
         self._next: dict[str, float] = {}
@@ -74,7 +80,9 @@ class ExperimentLoop:
         Raises:
             mlops.database.DatabaseAway: A database does not answer. Everything stays as it is.
         """
-        for experiment in self._experiments.active():
+        active = self._experiments.active()
+        self._metrics.show(active)
+        for experiment in active:
             self._guarded(partial(self._carry, experiment, now), experiment)
         if now - self._tidied >= TIDY_SECONDS:
             self._experiments.forget_outcomes(self._keep_seconds)
@@ -95,6 +103,7 @@ class ExperimentLoop:
             self._take_back(experiment)
             # Somebody stopped it: what came until then is looked at, once.
             self._give_back(self._last_look(experiment))
+            self._metrics.stopped("person")
             return
         if not experiment.holds:
             experiment = self._experiments.move(experiment, state.hold(experiment), "hold")
@@ -119,7 +128,8 @@ class ExperimentLoop:
             return None
         control = plan.arms[0]
         if installed(self._root, plan.model) != (control.version, control.digest):
-            self._stop(experiment, now, f"version {control.version}, the control, is not the champion any more")
+            why = f"version {control.version}, the control, is not the champion any more"
+            self._stop(experiment, now, why, "champion")
             return None
         if experiment.began is None:
             away = [arm for arm in plan.arms if on_disk(self._root, plan.model, arm.version, arm.digest) is None]
@@ -127,7 +137,7 @@ class ExperimentLoop:
                 self._wait_for(experiment, away[0].version, now)
                 return None
         elif refused := self._reader.refused(experiment.identity):
-            self._stop(experiment, now, f"a replica could not load the arm {refused}")
+            self._stop(experiment, now, f"a replica could not load the arm {refused}", "version")
             return None
         policy = self._standing_policy(experiment)
         arms = [
@@ -151,15 +161,16 @@ class ExperimentLoop:
 
     def _wait_for(self, experiment: Experiment, version: str, now: float) -> None:
         if experiment.started is not None and now - experiment.started > self._prepare_seconds:
-            self._stop(experiment, now, f"version {version} could not be brought")
+            self._stop(experiment, now, f"version {version} could not be brought", "version")
         else:
             self._experiments.note(experiment, f"version {version} is being brought")
 
     def _look(self, experiment: Experiment, now: float) -> None:
         look = self._seen(experiment, now)
         experiment = self._experiments.keep_look(experiment, told(look), look.least_p, now)
+        self._metrics.looked(experiment, look)
         if look.verdict.answer != "wait":
-            self._stop(experiment, now, look.verdict.stop or look.verdict.sentence)
+            self._stop(experiment, now, look.verdict.stop or look.verdict.sentence, cause(look))
 
     def _last_look(self, experiment: Experiment) -> Experiment:
         stopped = experiment.stopped
@@ -186,11 +197,12 @@ class ExperimentLoop:
             }
         return self._past[experiment.identity]
 
-    def _stop(self, experiment: Experiment, now: float, why: str) -> None:
+    def _stop(self, experiment: Experiment, now: float, why: str, of: str) -> None:
         # Traffic first: should the database go away in between, nobody is served an arm that is to be stopped.
         self._take_back(experiment)
         stopped = self._experiments.move(experiment, state.stop(experiment, now, why), "stop", why)
         log.info("an experiment was stopped", extra={"experiment": experiment.identity, "reason": why})
+        self._metrics.stopped(of)
         self._give_back(stopped)
 
     def _give_back(self, experiment: Experiment) -> None:
@@ -231,6 +243,7 @@ def experiments_round(settings: Settings, metrics: Metrics) -> Round:
         settings.experiments.tick_seconds,
         settings.rollout.prepare_seconds,
         settings.predictions.keep_seconds,
+        metrics.registry,
     )
 
     def close() -> None:

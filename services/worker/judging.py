@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from prometheus_client import CollectorRegistry, Counter
 
 from masking.errors import MediaError, ModelError
 from masking.evaluation.shows import uncovered
@@ -56,6 +57,7 @@ def judging_round(settings: Settings, metrics: Metrics) -> Round:
         lambda: champion.model().detector,
         pictures,
         lambda: seals(settings.capture, settings.cache.read_secret())[MASKED],
+        metrics.registry,
     )
 
     def look() -> None:
@@ -74,6 +76,7 @@ class CaptureJudge:
         detector: Gives what finds faces; raises ModelError where there is no model yet.
         limits: Largest picture.
         seal: Gives what captures are sealed with.
+        collectors: Where its metrics are registered.
     """
 
     def __init__(
@@ -83,12 +86,19 @@ class CaptureJudge:
         detector: Callable[[], Detector],
         limits: ImageLimits,
         seal: Callable[[], Seal],
+        collectors: CollectorRegistry,
     ) -> None:
         self._folder = folder
         self._store = store
         self._detector = detector
         self._limits = limits
         self._seal = seal
+        self._faces = Counter(
+            "masker_judged_faces_total",
+            "Faces in captures that were judged: covered by a mask, or open.",
+            ["endpoint", "variant", "found"],
+            registry=collectors,
+        )
 
     def look(self) -> None:
         """Look at every file of captures once.
@@ -115,7 +125,11 @@ class CaptureJudge:
         except (Unreadable, FileNotFoundError) as error:
             log.warning("captures cannot be read", extra={"reason": repr(error)})
             return
-        self._store.judge([found for capture in captures if (found := self._judged(capture, detector)) is not None])
+        found = [each for capture in captures if (each := self._judged(capture, detector)) is not None]
+        self._store.judge(found)
+        for each in found:
+            self._faces.labels(each.endpoint, each.variant, "covered").inc(each.faces - each.open)
+            self._faces.labels(each.endpoint, each.variant, "open").inc(each.open)
 
     def _judged(self, capture: Capture, detector: Detector) -> Judgement | None:
         masks = capture.features.get("boxes")

@@ -4,22 +4,26 @@ What dead processes left comes in, what is new lands, what is old goes, and serv
 """
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
+from prometheus_client import Gauge
+
 from mlops.audit import TABLES
 from mlops.database import Database, DatabaseAway
 from mlops.metrics import Metrics
 from mlops.predictions.analysis import NoAnswer
-from mlops.predictions.capture_file import MASKED, RAW, files, is_over
+from mlops.predictions.capture_file import MASKED, RAW, bytes_in, cut_off, files, is_over
 from mlops.predictions.capture_landing import CaptureLanding
 from mlops.predictions.captures import seals
 from mlops.predictions.grants import GrantStore
 from mlops.predictions.grants_file import write_leases
 from mlops.predictions.landing import Landing
 from mlops.predictions.recorder import database_of
+from mlops.predictions.seldom import Seldom
 from mlops.predictions.settings import CaptureSettings
 from mlops.predictions.store import PredictionStore
 from mlops.predictions.writer import Writer
@@ -44,6 +48,7 @@ def keeping_rounds(settings: Settings, metrics: Metrics) -> list[Round]:
         settings.capture.path,
         predictions.parquet_path,
         lambda: seals(settings.capture, settings.cache.read_secret())[MASKED],
+        settings.capture.features_land,
     )
 
     def bring() -> None:
@@ -55,15 +60,33 @@ def keeping_rounds(settings: Settings, metrics: Metrics) -> list[Round]:
             # Whoever writes gets his turn between two batches.
             time.sleep(0.01)
 
+    landed = Gauge(
+        "masker_predictions_landed_seconds",
+        "Until when all predictions have landed as Parquet, since the epoch.",
+        registry=metrics.registry,
+    )
+    lying = Gauge("masker_captures_bytes", "Bytes of captures on the disk.", registry=metrics.registry)
+    room = Gauge(
+        "masker_captures_room_bytes", "Bytes that captures may take yet before they stop.", registry=metrics.registry
+    )
+
+    def land() -> None:
+        landing.land()
+        landed.set(landing.landed_until())
+
     def keep_captures() -> None:
         # Files first: they go whether or not the database answers.
         remove_old(settings.capture, time.time())
+        if settings.capture.path.is_dir():
+            taken, left = space(settings.capture)
+            lying.set(taken)
+            room.set(left)
         write_leases(settings.capture.path, grants.ends(), time.time())
 
     return [
         Round("bring-predictions", SPOOL_SECONDS, patiently(bring), database.close),
         Round("expire-predictions", EXPIRE_SECONDS, patiently(expire), database.close),
-        Round("land-predictions", predictions.parquet_seconds, patiently(landing.land), database.close),
+        Round("land-predictions", predictions.parquet_seconds, patiently(land), database.close),
         Round("land-captures", predictions.parquet_seconds, patiently(numbers.land)),
         Round("keep-captures", CAPTURE_SECONDS, patiently(keep_captures), platform.close),
     ]
@@ -78,20 +101,32 @@ def account(metrics: Metrics, taken: int, lost: Mapping[str, int]) -> None:
 
 def patiently(run: Callable[[], None]) -> Callable[[], None]:
     """Return what does the same, but only tells when the database or the disk is away: the next round tries again."""
+    waiting = Seldom(log, "predictions were not kept in order", "times")
 
     def tried() -> None:
         try:
             run()
         except (DatabaseAway, NoAnswer, OSError) as error:
-            log.warning("predictions were not kept in order", extra={"reason": repr(error.__cause__ or error)})
+            waiting.note(1, error)
 
     return tried
 
 
+def space(settings: CaptureSettings) -> tuple[int, int]:
+    """Return how many bytes captures take, and how many more they may take before capturing stops.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    taken = bytes_in(settings.path)
+    free = shutil.disk_usage(settings.path).free
+    return taken, max(0, min(settings.most_bytes - taken, free - settings.reserve_bytes))
+
+
 def remove_old(settings: CaptureSettings, now: float) -> None:
-    """Remove the captures whose time is over."""
-    for ending in (MASKED, RAW):
-        for place in files(settings.path, ending):
-            if is_over(place, now):
-                with suppress(OSError):
-                    place.unlink(missing_ok=True)
+    """Remove the captures whose time is over, and what is left of writing them."""
+    folder = settings.path
+    for place in (*files(folder, MASKED), *files(folder, RAW), *cut_off(folder)):
+        if is_over(place, now):
+            with suppress(OSError):
+                place.unlink(missing_ok=True)

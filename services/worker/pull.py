@@ -19,10 +19,10 @@ from mlops.registry.bundle import Bundle, BundleError, installed, on_disk
 from mlops.registry.errors import RegistryError, UnknownVersion
 from mlops.registry.mlflow import Registry
 from mlops.registry.refusal import accept, refuse
-from mlops.registry.version import CHAMPION
+from mlops.registry.settings import RegistrySettings
+from mlops.registry.version import CHALLENGER, CHAMPION
 from mlops.rollout.store import ReleaseStore
 from mlops.rollout.table import AliasOperation
-from mlops.settings import RegistrySettings
 
 OUTCOMES: Final = ("refused", "failed", "pulled", "unchanged")
 """What can come of a look, the worst first."""
@@ -85,7 +85,8 @@ class Puller:
     def _alias(self, operation: AliasOperation) -> str:
         told = {"model": operation.model, "alias": operation.alias, "version": operation.version}
         try:
-            self._registry.set_alias(operation.model, operation.alias, operation.version)
+            if not self._waits_for_a_release(operation):
+                self._registry.set_alias(operation.model, operation.alias, operation.version)
         except UnknownVersion:
             log.error("the registry does not know a version that was released", extra=told)
             if operation.alias == CHAMPION:
@@ -96,6 +97,16 @@ class Puller:
             return "failed"
         self._store.alias_done(operation)
         return "unchanged"
+
+    def _waits_for_a_release(self, operation: AliasOperation) -> bool:
+        """Say whether an alias is to go from a version that came meanwhile, and that nobody has released yet."""
+        if operation.alias != CHALLENGER or operation.version is not None:
+            return False
+        try:
+            named = self._registry.resolve(operation.model, CHALLENGER).version
+        except UnknownVersion:
+            return False
+        return not self._store.was_released(operation.model, named)
 
     def _wanted(self) -> list[tuple[str, str]]:
         try:

@@ -10,7 +10,8 @@ which voids the split, and the split goes. Rollback is the same the other way; n
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter as Tally
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +23,7 @@ from mlops.metrics import Metrics
 from mlops.predictions.recorder import database_of
 from mlops.predictions.store import PredictionStore
 from mlops.registry.bundle import BundleError, installed, on_disk, point
-from mlops.rollout.decide import Facts, decide
+from mlops.rollout.decide import Bounds, Facts, decide, overdue
 from mlops.rollout.settings import RolloutSettings
 from mlops.rollout.state import (
     FAILED,
@@ -77,7 +78,7 @@ class ReleaseLoop:
     ) -> None:
         self._store = store
         self._root = root
-        self._settings = settings
+        self._bounds = Bounds(settings.prepare_seconds, settings.hold_seconds, settings.hold_ends)
         self._watch = Watch(windows, settings, judged)
         self._moves = Counter(
             "masker_release_moves_total", "Moves of releases, by the phase they led to.", ["to"], registry=collectors
@@ -85,7 +86,18 @@ class ReleaseLoop:
         self._failures = Counter(
             "masker_release_failures_total", "Looks at a release that failed.", registry=collectors
         )
-        self._open = Gauge("masker_releases_open", "Releases that have not ended.", registry=collectors)
+        self._open = Gauge(
+            "masker_releases_open", "Releases that have not ended.", ["endpoint", "phase"], registry=collectors
+        )
+        self._overdue = Gauge(
+            "masker_release_overdue_seconds",
+            "For how long a release has stayed at its step beyond the time that the step lasts at least.",
+            ["endpoint"],
+            registry=collectors,
+        )
+        self._shown: set[tuple[str, str]] = set()
+        self._faults: set[tuple[str, str]] = set()
+        self._told: set[tuple[str, str]] = set()
         for phase in PHASES:
             self._moves.labels(phase)
 
@@ -97,14 +109,25 @@ class ReleaseLoop:
         Raises:
             mlops.database.DatabaseAway: The platform's database does not answer. Everything stays as it is.
         """
+        self._told, self._faults = self._faults, set()
         self._store.expire_approvals()
         releases = self._store.open()
-        self._open.set(len(releases))
+        self._show(releases, now)
         for release in releases:
             if release.phase != PENDING_APPROVAL:
                 self._guarded(partial(self._carry, release, now), release.endpoint)
         for endpoint, model in self._store.endpoints():
             self._guarded(partial(self._tidy, endpoint, model), endpoint)
+
+    def _show(self, releases: Sequence[Release], now: float) -> None:
+        """Show what is open; what was shown once and is not so any more is 0."""
+        counts = Tally((each.endpoint, each.phase) for each in releases)
+        self._shown |= counts.keys()
+        for endpoint, phase in self._shown:
+            self._open.labels(endpoint, phase).set(counts[endpoint, phase])
+        late = {each.endpoint: overdue(each, now) for each in releases if each.is_active}
+        for endpoint in {endpoint for endpoint, _ in self._shown}:
+            self._overdue.labels(endpoint).set(late.get(endpoint, 0.0))
 
     def _guarded(self, work: Callable[[], None], endpoint: str) -> None:
         try:
@@ -114,7 +137,10 @@ class ReleaseLoop:
             return
         except (NotServed, BundleError, OSError) as error:
             self._failures.inc()
-            log.error("a release could not be carried on", extra={"endpoint": endpoint, "reason": str(error)})
+            self._faults.add((endpoint, str(error)))
+            if (endpoint, str(error)) not in self._told:
+                # Once, and not at every tick for as long as it lasts.
+                log.error("a release could not be carried on", extra={"endpoint": endpoint, "reason": str(error)})
 
     def _carry(self, release: Release, now: float) -> None:
         """Make the files be what the phase says, and move on, until it waits for something."""
@@ -141,7 +167,7 @@ class ReleaseLoop:
             recent=recent,
             step=step,
         )
-        return decide(release, facts, self._settings.prepare_seconds, now)
+        return decide(release, facts, self._bounds, now)
 
     def _move(self, before: Release, after: Release) -> bool:
         """Put a move into the database; False where its endpoint is somebody else's, so that it waits in line."""

@@ -46,11 +46,16 @@ class _Keeper:
         self._ended = threading.Event()
         self._runs = Counter("masker_rounds_total", "Rounds done.", ["round", "outcome"], registry=metrics.registry)
         self._last = Gauge(
-            "masker_round_success_seconds", "When a round last went well.", ["round"], registry=metrics.registry
+            "masker_round_success_seconds",
+            "When a round last went well, or the worker began, since the epoch.",
+            ["round"],
+            registry=metrics.registry,
         )
         for each in rounds:
             for outcome in ("done", "failed"):
                 self._runs.labels(each.name, outcome)
+            # One that never goes well is silent, too.
+            self._last.labels(each.name).set(time.time())
 
     def start(self) -> Sequence[threading.Thread]:
         """Start a thread for each round."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlops.registry.bundle import BundleError, current, installed, point, write_manifest
+from mlops.registry.bundle import BundleError, current, installed, point, pointer_stamp, write_manifest
 from mlops.registry.mlflow import DIGEST_TAG, Registry, RegistryError, UnknownVersion
 
 with warnings.catch_warnings():
@@ -67,6 +67,20 @@ def test_the_champion_is_pulled_and_followed(uri: str, tmp_path: Path) -> None:
     assert back.graphs["fp32"].read_bytes() == b"first"
 
 
+def test_a_champion_that_the_disk_has_damaged_is_brought_again(uri: str, tmp_path: Path) -> None:
+    registry, root = Registry(uri), tmp_path / "bundles"
+    run, digest = logged(uri, tmp_path / "made", b"first")
+    registry.promote(NAME, registry.register(NAME, run, "bundle", digest, {}).version)
+    registry.pull(NAME, root)
+    stamp = pointer_stamp(root, NAME)
+    (root / NAME / "1" / "fp32.onnx").write_bytes(b"damaged")
+    assert registry.pull(NAME, root) is not None
+    bundle = current(root, NAME)
+    assert bundle is not None
+    assert bundle.graphs["fp32"].read_bytes() == b"first"
+    assert pointer_stamp(root, NAME) != stamp, "whoever serves sees that there is something new"
+
+
 def test_artifacts_that_were_changed_after_registration_are_refused(uri: str, tmp_path: Path) -> None:
     registry, root = Registry(uri), tmp_path / "bundles"
     run, digest = logged(uri, tmp_path / "made", b"first")
@@ -89,6 +103,18 @@ def test_a_version_that_register_did_not_make_is_refused(uri: str, tmp_path: Pat
     registry.promote(NAME, registry.register(NAME, run, "bundle", "", {}).version)
     with pytest.raises(BundleError, match=DIGEST_TAG):
         registry.pull(NAME, tmp_path / "bundles")
+
+
+def test_only_the_first_version_that_is_admitted_becomes_champion(uri: str, tmp_path: Path) -> None:
+    registry = Registry(uri)
+    aliases = []
+    for content in (b"first", b"second", b"third"):
+        run, digest = logged(uri, tmp_path / content.decode(), content)
+        version = registry.register(NAME, run, "bundle", digest, {})
+        aliases.append(registry.admit(NAME, version.version).aliases)
+    assert aliases == [("champion",), ("challenger",), ("challenger",)]
+    assert registry.resolve(NAME, "challenger").version == "3"
+    assert registry.resolve(NAME, "champion").version == "1"
 
 
 def test_a_version_that_is_not_there_cannot_become_champion(uri: str) -> None:

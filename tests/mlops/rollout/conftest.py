@@ -1,45 +1,18 @@
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from mlops.database import Database
 from mlops.rollout.state import Release, Step
 from mlops.rollout.store import ReleaseStore, new_identity
-from mlops.rollout.table import TABLES
-from mlops.settings import DatabaseSettings
 
 MakeRelease = Callable[..., Release]
 
 
-@dataclass
-class Clock:
-    """Time that passes when a test says so."""
-
-    now: float = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    url = SecretStr(f"sqlite:///{tmp_path}/platform.db")
-    opened = Database(DatabaseSettings(url=url, password_file=None), TABLES)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def store(database: Database, clock: Clock) -> ReleaseStore:
+def store(database: Database, clock: Callable[[], float]) -> ReleaseStore:
     return ReleaseStore(database, clock)
 
 

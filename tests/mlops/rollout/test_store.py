@@ -200,8 +200,9 @@ def test_an_approval_that_comes_too_late_or_for_nothing_is_none(
     assert ended is not None
     assert (ended.phase, ended.note) == ("rejected", "nobody approved of it in time")
     store.act(other.identity, "ada", "abort", lambda each, now: state.abort(each, now, "no need"))
-    with pytest.raises(IllegalMove, match="any more"):
+    with pytest.raises(NotAllowed, match="expired"):
         store.vote(of_other.identity, "bob", True, "good")
+    assert [each.state(clock.now) for each in store.approvals()] == ["expired"] * 2, "nobody is asked any more"
 
 
 def test_a_note_changes_nothing_else_and_only_what_stands(store: ReleaseStore, make_release: Any) -> None:

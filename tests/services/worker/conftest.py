@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -6,6 +7,7 @@ from mlops.database import Database
 from mlops.jobs.store import JobStore
 from mlops.jobs.table import TABLES
 from mlops.settings import Settings
+from tests.services.worker.release_world import World
 
 
 @pytest.fixture
@@ -20,3 +22,23 @@ def make_store() -> Iterator[Callable[[Settings], JobStore]]:
     yield make
     for database in opened:
         database.close()
+
+
+@pytest.fixture
+def worlds(tmp_path: Path) -> Iterator[Callable[[], World]]:
+    made: list[World] = []
+
+    def make() -> World:
+        folder = tmp_path / str(len(made))
+        folder.mkdir()
+        made.append(World(folder))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.database.close()
+
+
+@pytest.fixture
+def world(worlds: Callable[[], World]) -> World:
+    return worlds()

@@ -6,36 +6,50 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import wave
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from masking.voice.policy import VoicePolicy
 from mlops.jobs.spool import Spool, new_identity
 from mlops.jobs.store import JobStore
-from mlops.jobs.table import Job
+from mlops.jobs.table import JOBS, Job
 from mlops.registry.bundle import install, open_bundle
 from mlops.settings import Settings, load_settings
 from services.worker.kinds import MASK_AUDIO, kinds
 from services.worker.loop import do_jobs
 from services.worker.runner import Runner
+from tests.patience import PATIENCE_SECONDS, until
 
-ROOT = Path(__file__).resolve().parents[3]
 RATE = 16000
-# What `python -m services.worker.jobs` does, and says when it begins.
+SECONDS = 90
+# What `python -m services.worker.jobs` does, until it has done a part of a job: then it is killed.
 WORKER = """
-import threading
+import os, signal, threading
+from dataclasses import replace
 from mlops.settings import load_settings
-from services.worker.kinds import kinds
+from services.worker.kinds import MASK_AUDIO, kinds
 from services.worker.loop import do_jobs
 
+class Killing:
+    def __init__(self, observer):
+        self.observer = observer
+
+    def __getattr__(self, name):
+        return getattr(self.observer, name)
+
+    def progress(self, done, total):
+        self.observer.progress(done, total)
+        if done:
+            os.kill(os.getpid(), signal.SIGKILL)
+
 settings = load_settings()
-print("ready", flush=True)
-do_jobs(settings, threading.Event(), kinds(settings))
+work = kinds(settings)[MASK_AUDIO]
+do_jobs(settings, threading.Event(), {MASK_AUDIO: lambda task: work(replace(task, observer=Killing(task.observer)))})
 """
 
 
@@ -45,7 +59,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
         "MASKER_DATABASE__URL": f"sqlite:///{tmp_path}/platform.db",
         "MASKER_JOBS__SPOOL_PATH": str(tmp_path / "jobs"),
         "MASKER_JOBS__RESERVE_BYTES": "0",
-        "MASKER_JOBS__LEASE_SECONDS": "2",
+        "MASKER_JOBS__LEASE_SECONDS": str(PATIENCE_SECONDS),
         "MASKER_JOBS__SWEEP_SECONDS": "0.2",
         "MASKER_REGISTRY__BUNDLES_PATH": str(tmp_path / "bundles"),
     }
@@ -105,14 +119,6 @@ def files(spool: Spool, identity: str) -> list[str]:
     return sorted(file.name for file in folder.iterdir()) if folder.exists() else []
 
 
-def until(store: JobStore, identity: str, state: str, seconds: float = 60) -> Job:
-    end = time.monotonic() + seconds
-    while job_of(store, identity).state != state:
-        assert time.monotonic() < end, job_of(store, identity)
-        time.sleep(0.02)
-    return job_of(store, identity)
-
-
 def samples_of(data: bytes) -> np.ndarray:
     with wave.open(io.BytesIO(data)) as read:
         return np.frombuffer(read.readframes(read.getnframes()), "<i2").astype(float)
@@ -164,15 +170,13 @@ def killed(
     environ: dict[str, str], store: JobStore, spool: Spool, champion: None, make_talk: Callable[[float], bytes]
 ) -> str:
     """A job whose worker was killed in the middle of it."""
-    identity = add(store, spool, make_talk(90))
-    command = [sys.executable, "-c", WORKER]
-    with subprocess.Popen(command, cwd=ROOT, env=os.environ | environ, stdout=subprocess.PIPE) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == b"ready\n"
-        until(store, identity, "running")
-        time.sleep(0.5)
-        child.send_signal(signal.SIGKILL)
+    identity = add(store, spool, make_talk(SECONDS))
+    ended = subprocess.run([sys.executable, "-c", WORKER], env=os.environ | environ, check=False)
+    assert ended.returncode == -signal.SIGKILL
     assert job_of(store, identity).state == "running", "nobody knows yet"
+    # Time passes, and nothing is heard of it.
+    with store.database.transaction() as connection:
+        connection.execute(sa.update(JOBS).values(beaten=JOBS.c.beaten - 2 * PATIENCE_SECONDS))
     return identity
 
 
@@ -181,13 +185,14 @@ def test_a_job_survives_a_worker_that_is_killed(settings: Settings, store: JobSt
     thread = threading.Thread(target=do_jobs, args=(settings, stopping, kinds(settings)))
     thread.start()
     try:
-        job = until(store, killed, "succeeded")
+        until(lambda: job_of(store, killed).state == "succeeded", 0.05)
     finally:
         stopping.set()
-        thread.join(20)
+        thread.join(PATIENCE_SECONDS)
+    job = job_of(store, killed)
     assert (job.attempts, "lost" in str(job.note)) == (2, True)
     assert files(spool, killed) == ["result-2"]
-    assert len(samples_of((spool.folder(killed) / "result-2").read_bytes())) == 90 * RATE
+    assert len(samples_of((spool.folder(killed) / "result-2").read_bytes())) == SECONDS * RATE
 
 
 def test_a_job_that_is_cancelled_ends_soon_and_leaves_no_media(
@@ -197,12 +202,9 @@ def test_a_job_that_is_cancelled_ends_soon_and_leaves_no_media(
     runner = Runner(kinds(settings), store, spool, threading.Event(), 60)
     thread = threading.Thread(target=runner.run, args=(identity,))
     thread.start()
-    end = time.monotonic() + 20
-    while not 0 < job_of(store, identity).progress < 1:
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    until(lambda: 0 < job_of(store, identity).progress < 1)
     store.cancel(identity)
-    thread.join(10)
+    thread.join(PATIENCE_SECONDS)
     assert not thread.is_alive()
     assert job_of(store, identity).state == "cancelled"
     assert files(spool, identity) == []

@@ -18,10 +18,9 @@ from services.asgi.app import create_app
 from services.worker import child
 from services.worker.child import jobs_part, kept_running
 from services.worker.kinds import MASK_VIDEO
+from tests.patience import PATIENCE_SECONDS, until, until_true
 
-ROOT = Path(__file__).resolve().parents[3]
-
-LIVES = "import os, sys, time; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); time.sleep(60)"
+LIVES = "import os, sys, time; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); time.sleep(600)"
 DIES = "import os, sys; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n')"
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + LIVES
 
@@ -35,15 +34,15 @@ def lives(pid: int) -> bool:
 
 
 def pids_in(file: Path) -> list[int]:
-    return [int(line) for line in file.read_text().splitlines()] if file.exists() else []
+    return (
+        [int(line) for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        if file.exists()
+        else []
+    )
 
 
 async def started(file: Path, times: int) -> list[int]:
-    async with asyncio.timeout(20):
-        while True:
-            if len(pids := pids_in(file)) >= times:
-                return pids
-            await asyncio.sleep(0.02)
+    return await until_true(lambda: pids if len(pids := pids_in(file)) >= times else [])
 
 
 @pytest.mark.parametrize("program", [LIVES, DEAF])
@@ -88,20 +87,18 @@ def test_the_part_does_jobs_in_another_process_and_shows_them(
     # The child reads the same settings from the environment that it inherits.
     monkeypatch.setenv("MASKER_DATABASE__URL", f"sqlite:///{tmp_path}/platform.db")
     monkeypatch.setenv("MASKER_JOBS__SPOOL_PATH", str(tmp_path / "jobs"))
+    monkeypatch.setenv("MASKER_JOBS__RESERVE_BYTES", "0")
+    monkeypatch.setenv("MASKER_JOBS__LEASE_SECONDS", str(PATIENCE_SECONDS))
     settings, metrics = load_settings(), Metrics()
     app = create_app(settings, metrics, [jobs_part(settings, metrics)], "test")
     store = make_store(settings)
     identity = new_identity()
     Spool(settings.jobs.spool_path, 0).make(identity).write_bytes(b"no video at all")
     store.add(identity, MASK_VIDEO, VideoPolicy().facts())
+    assert metrics.registry.get_sample_value("masker_jobs_waiting") == 1
     with TestClient(app, base_url="http://127.0.0.1:8000") as client:
-        assert "masker_jobs_waiting 1.0" in client.get("/metrics").text
-        end = time.monotonic() + 30
-        while (job := store.get(identity)) is not None and job.is_open:
-            assert time.monotonic() < end
-            time.sleep(0.1)
+        job = until(lambda: None if (now := store.get(identity)) is None or now.is_open else now, 0.1)
         shown = client.get("/metrics").text
-    assert job is not None
     assert (job.state, job.attempts) == ("failed", 1)
     assert 'masker_jobs_total{kind="mask-video",state="failed"} 1.0' in shown
     assert not (tmp_path / "jobs" / identity).exists()
@@ -110,5 +107,5 @@ def test_the_part_does_jobs_in_another_process_and_shows_them(
 def test_who_is_not_its_parents_child_ends_at_once(tmp_path: Path) -> None:
     environ = {"MASKER_DATABASE__URL": f"sqlite:///{tmp_path}/platform.db", "MASKER_JOBS__SPOOL_PATH": str(tmp_path)}
     command = [sys.executable, "-m", "services.worker.jobs", "--parent", "1"]
-    ended = subprocess.run(command, cwd=ROOT, env=os.environ | environ, timeout=60, check=False)
+    ended = subprocess.run(command, env=os.environ | environ, timeout=PATIENCE_SECONDS, check=False)
     assert ended.returncode == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from prometheus_client import CollectorRegistry
 
 from mlops.database import Database
 from mlops.experiments import state
@@ -27,6 +28,7 @@ from mlops.rollout.router import choose
 from mlops.rollout.store import ReleaseStore
 from mlops.rollout.traffic import effective, read_split
 from mlops.settings import Settings, load_settings
+from services.worker.experiment_metrics import CAUSES
 from services.worker.experiments import ExperimentLoop, experiments_round
 
 MODEL = "face-detector"
@@ -49,14 +51,25 @@ class Place:
         return PredictionReader(self.predictions, 1e6)
 
     def loop(self) -> ExperimentLoop:
-        return ExperimentLoop(self.experiments, self.releases, self.reader(), self.root, 60.0, 120.0, 1000.0)
+        self.collectors = CollectorRegistry()
+        reader = self.reader()
+        return ExperimentLoop(self.experiments, self.releases, reader, self.root, 60.0, 120.0, 1000.0, self.collectors)
+
+    def shown(self, name: str, **labels: str) -> float | None:
+        return self.collectors.get_sample_value(f"masker_experiment{name}", labels)
+
+    def causes(self) -> dict[str, float]:
+        """Give how many experiments were stopped, by why."""
+        counted = {each: self.shown("s_stopped_total", cause=each) or 0.0 for each in CAUSES}
+        return {name: count for name, count in counted.items() if count}
 
     def started(
         self, *metrics: Metric, policy: dict[str, float] | None = None, window_seconds: float = 0.0
     ) -> Experiment:
         arms = (Arm("champion", "1", 0.5, self.digest), Arm("challenger", "2", 0.5, self.digest, policy or {}))
         plan = Plan("faces", MODEL, arms, metrics or (ERRORS,), 0.05, 0.8, 1e6, window_seconds, 50)
-        made = Experiment(new_identity(), plan, duration(plan, {}, 1e5), "draft", "ada", "to know", NOW)
+        # The name is the salt of the split: a new one each time would draw other subjects, and some day odd ones.
+        made = Experiment("e" * 32, plan, duration(plan, {}, 1e5), "draft", "ada", "to know", NOW)
         self.experiments.create(made)
         return self.experiments.act(made.identity, "ada", "start", lambda each, _: state.start(each, NOW))
 
@@ -144,14 +157,23 @@ def test_a_better_arm_gets_its_share_is_found_and_gives_the_split_back(here: Pla
     here.serve(1500, {"champion": 0.2, "challenger": 0.05})
     loop.tick(NOW + 30)
     assert here.now(experiment).look["subjects"] == 0, "it was looked at before its pause was over"
+    assert here.shown("s_open", endpoint="faces", state="running") == 1
     loop.tick(NOW + 61)
     ended = here.now(experiment)
+    subjects = ended.look["health"]["exposed"]
+    assert {arm: here.shown("_subjects", endpoint="faces", arm=arm) for arm in subjects} == subjects
+    assert (here.shown("_sample_ratio_p", endpoint="faces") or 0) > 0.001
     assert (ended.state, ended.holds) == ("stopped", False)
     assert ended.why_stopped.startswith("Ship challenger: errors of challenger is better")
     assert ended.look["subjects"] == 1500
     assert effective(here.root, MODEL).variants[0].weight == 1.0  # type: ignore[union-attr]
     assert read_split(here.root, MODEL) is None
     assert here.releases.holder("faces") is None
+    assert here.causes() == {"answer": 1}
+    loop.tick(NOW + 62)
+    assert here.shown("s_open", endpoint="faces", state="running") == 0
+    assert here.shown("_subjects", endpoint="faces", arm="challenger") is None
+    assert here.shown("_sample_ratio_p", endpoint="faces") is None
 
 
 def test_a_broken_guardrail_stops_it(here: Place) -> None:
@@ -161,6 +183,7 @@ def test_a_broken_guardrail_stops_it(here: Place) -> None:
     loop.tick(NOW + 61)
     ended = here.now(experiment)
     assert ended.why_stopped.startswith("a guardrail is broken: errors of challenger")
+    assert here.causes() == {"guardrail": 1}
     assert read_split(here.root, MODEL) is None
 
 
@@ -171,6 +194,7 @@ def test_a_wrong_sample_ratio_stops_it(here: Place) -> None:
     here.write(rows)
     loop.tick(NOW + 61)
     assert here.now(experiment).why_stopped.startswith("the sample ratio is wrong")
+    assert here.causes() == {"ratio": 1}
     assert here.now(experiment).look["health"]["sample_ratio_mismatch"] is True
 
 
@@ -218,6 +242,7 @@ def test_a_person_stops_it_and_the_split_goes(here: Place) -> None:
     assert read_split(here.root, MODEL) is None
     assert not here.now(experiment).holds
     assert here.now(experiment).look["subjects"] == 120, "what came before the stop was not looked at"
+    assert here.causes() == {"person": 1}
 
 
 def test_outcomes_count_and_are_forgotten_some_time_after_the_end(here: Place, clock: Clock) -> None:
@@ -258,6 +283,7 @@ def test_it_waits_until_its_versions_are_brought_but_not_for_ever(here: Place) -
     assert (MODEL, "2") in here.releases.wanted()
     loop.tick(NOW + 121)
     assert here.now(experiment).why_stopped == "version 2 could not be brought"
+    assert here.causes() == {"version": 1}
     assert here.releases.holder("faces") is None
 
 
@@ -267,6 +293,7 @@ def test_another_champion_ends_it(here: Place) -> None:
     point(here.root, MODEL, "2", here.digest)
     loop.tick(NOW + 1)
     assert "is not the champion any more" in here.now(experiment).why_stopped
+    assert here.causes() == {"champion": 1}
     assert read_split(here.root, MODEL) is None
 
 
@@ -280,6 +307,7 @@ def test_an_arm_that_no_replica_can_load_ends_it(here: Place) -> None:
     here.write([refused])
     loop.tick(NOW + 1)
     assert here.now(experiment).why_stopped == "a replica could not load the arm challenger"
+    assert here.causes() == {"version": 1}
 
 
 @pytest.mark.parametrize("moves", [(), ("hold",), ("hold", "claim"), ("hold", "claim", "split")])

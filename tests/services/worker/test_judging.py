@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry
 
 from masking.errors import ModelError
 from masking.face.detectors.centerface import CenterFace
@@ -64,7 +65,9 @@ def look(tmp_path: Path, store: PredictionStore, eye: CenterFace):
         Writer(store.database).insert(rows)
         if captures:
             write_captures(folder, captures, MASKED, SEAL, time.time(), 100)
-        CaptureJudge(folder, store, lambda: eye, LIMITS, lambda: SEAL).look()
+        collectors = CollectorRegistry()
+        CaptureJudge(folder, store, lambda: eye, LIMITS, lambda: SEAL, collectors).look()
+        look_at.collectors = collectors
         return judged(store)
 
     return look_at
@@ -79,6 +82,9 @@ def test_a_masked_face_does_not_show(look, hopper: bytes, eye: CenterFace, style
 
 def test_a_face_that_nobody_masked_shows(look, hopper: bytes) -> None:
     assert look(captured(hopper, np.zeros((0, 4), np.float32))) == (1, 1)
+    labels = {"endpoint": "faces", "variant": "champion"}
+    for found, faces in (("open", 1), ("covered", 0)):
+        assert look.collectors.get_sample_value("masker_judged_faces_total", labels | {"found": found}) == faces
 
 
 def test_a_second_face_that_was_missed_shows(look, photo_pixels: NDArray[np.uint8], eye: CenterFace) -> None:
@@ -118,8 +124,8 @@ def test_without_a_model_captures_wait(tmp_path: Path, store: PredictionStore, l
     def nothing() -> CenterFace:
         raise ModelError("there is no champion yet")
 
-    CaptureJudge(folder, store, nothing, LIMITS, lambda: SEAL).look()
-    CaptureJudge(folder, store, lambda: eye, LIMITS, lambda: SEAL).look()
+    CaptureJudge(folder, store, nothing, LIMITS, lambda: SEAL, CollectorRegistry()).look()
+    CaptureJudge(folder, store, lambda: eye, LIMITS, lambda: SEAL, CollectorRegistry()).look()
     Writer(store.database).insert(
         [Prediction(one.identity, one.time, "faces", "m", "1", "champion", "", "", "", "ok", 200, 0.1)]
     )

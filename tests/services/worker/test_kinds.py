@@ -175,8 +175,8 @@ def test_a_damaged_pointer_is_the_models_fault(settings: Settings) -> None:
 
 def test_options_become_the_policy_that_they_came_from() -> None:
     regions = '{"version": 1, "only": false, "regions": [{"action": "mask", "x1": 1, "y1": 2, "x2": 30, "y2": 40}]}'
-    facts = VideoPolicy(style="blur", threshold=0.4, doubt="withhold").facts()
-    assert policy_of(facts).facts() == facts
+    for facts in (VideoPolicy("blur", 0.4, doubt="withhold").facts(), VideoPolicy(untouched="copy").facts()):
+        assert policy_of(facts).facts() == facts
     assert policy_of(facts | {"selection": regions}).selection.rows[0].x2 == 30
     masked = VideoPolicy(sound="mask", voice=VoicePolicy("one-voice", "keep", consistent=True)).facts()
     assert policy_of(masked).facts() == masked

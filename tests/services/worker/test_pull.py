@@ -1,7 +1,6 @@
 """Following the champion, with the real MLflow on a database file."""
 
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from mlops.rollout.table import TABLES
 from mlops.settings import Settings, load_settings
 from services.worker.app import worker_app
 from services.worker.pull import Puller
+from tests.patience import until
 
 NAME, VOICE = "face-detector", "voice-masker"
 
@@ -47,13 +47,10 @@ def store(settings: Settings) -> Iterator[ReleaseStore]:
     database.close()
 
 
-def until(worker: TestClient, outcome: str, seconds: float = 30) -> None:
+def until_counted(worker: TestClient, outcome: str) -> None:
     """Wait until the worker has counted an outcome."""
-    end = time.monotonic() + seconds
     counted = re.compile(rf'masker_bundle_pulls_total{{outcome="{outcome}"}} [1-9]')
-    while not counted.search(worker.get("/metrics").text):
-        assert time.monotonic() < end, worker.get("/metrics").text
-        time.sleep(0.05)
+    until(lambda: counted.search(worker.get("/metrics").text), 0.05)
 
 
 def test_the_champion_is_brought_and_a_forged_one_is_refused(
@@ -65,17 +62,17 @@ def test_the_champion_is_brought_and_a_forged_one_is_refused(
     left_by_a_killed_worker.mkdir(parents=True)
     with TestClient(worker_app(settings, Metrics()), "http://127.0.0.1:8000") as worker:
         assert not left_by_a_killed_worker.exists()
-        until(worker, "unchanged")
+        until_counted(worker, "unchanged")
         version = registry.register(NAME, logged_run, "bundle", logged_digest, {})
         registry.promote(NAME, version.version)
-        until(worker, "pulled")
+        until_counted(worker, "pulled")
         bundle = current(root, NAME)
         assert bundle is not None
         assert (bundle.version, bundle.digest) == ("1", logged_digest)
 
         forged = registry.register(NAME, logged_run, "bundle", "f" * 64, {})
         registry.promote(NAME, forged.version)
-        until(worker, "refused")
+        until_counted(worker, "refused")
         serving = current(root, NAME)
         assert serving is not None
         assert serving.version == "1"
@@ -115,7 +112,7 @@ def test_a_registry_that_does_not_answer_is_counted_and_survived(
     uri = f"http://127.0.0.1:{closed_port}"
     away = settings.model_copy(update={"registry": settings.registry.model_copy(update={"tracking_uri": uri})})
     with TestClient(worker_app(away, Metrics()), "http://127.0.0.1:8000") as worker:
-        until(worker, "failed")
+        until_counted(worker, "failed")
         assert "masker_registry_up 0.0" in worker.get("/metrics").text
 
 
@@ -192,6 +189,25 @@ def test_what_a_release_wants_is_brought_and_its_aliases_reach_the_registry_befo
     assert (champion.version, champion.aliases) == ("2", ("champion",))
     assert registry.resolve("demo", "previous").version == "1"
     assert (installed(root, "demo") or ("",))[0] == "2"
+    assert list(store.aliases_pending()) == []
+
+
+def test_a_version_that_came_while_another_was_released_stays_challenger(
+    settings: Settings, store: ReleaseStore, demo: tuple[Registry, Release]
+) -> None:
+    registry, release = demo
+    puller = Puller(settings.registry, CollectorRegistry(), store)
+    puller.pull()
+    release, _ = store.create(release)
+    release = moved(store, release, state.prepare(release, 1.0))
+    release = moved(store, release, state.start(release, 2.0))
+    puller.pull()
+    tried = registry.resolve("demo", "2")
+    came = registry.register("demo", tried.run_id, "bundle", tried.digest, {})
+    registry.admit("demo", came.version)
+    release = moved(store, release, state.abort(release, 3.0, "no"))
+    puller.pull()
+    assert registry.resolve("demo", "challenger").version == came.version
     assert list(store.aliases_pending()) == []
 
 
