@@ -24,9 +24,13 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "photo": ("benchmarks.photo",),
     "privacy": ("benchmarks.privacy",),
     "video": ("benchmarks.video",),
+    "untouched": ("benchmarks.untouched",),
     "live": ("benchmarks.live",),
-    "voice": ("benchmarks.voice", "--copies", "1", "--only", "strong,one-voice,disguise"),
+    "voice": ("benchmarks.voice", "--copies", "1", "--only", "strong,strong/codebook,one-voice,disguise"),
     "serving": ("benchmarks.serving",),
+    "predictions": ("benchmarks.predictions",),
+    "experiments": ("benchmarks.experiments",),
+    "guard": ("benchmarks.guard",),
     "evaluation": ("pipelines.figures",),
 }
 """The module that each result comes from, with its arguments."""

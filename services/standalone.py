@@ -29,7 +29,7 @@ from mlops.database import Database, DatabaseAway
 from mlops.layers import InvalidSettings
 from mlops.logging import configure_logging
 from mlops.metrics import Metrics
-from mlops.registry.bundle import MANIFEST
+from mlops.registry.bundle import POINTER, BundleError, current, open_bundle
 from mlops.registry.refusal import refusal
 from mlops.rollout.store import ReleaseStore
 from mlops.rollout.table import TABLES
@@ -108,11 +108,30 @@ def needs(store: ReleaseStore, root: Path) -> tuple[str, ...]:
         versions = [
             f"{model}/{version}"
             for model, version in store.wanted()
-            if not (root / model / version / MANIFEST).exists() and refusal(root, model, version) is None
+            if refusal(root, model, version) is None and not lies(root, model, version)
         ]
     except DatabaseAway:
         return ()
     return (*aliases, *versions)
+
+
+def lies(root: Path, model: str, version: str) -> bool:
+    """Say whether a version lies in the folder of bundles, and every file of it is what its manifest says."""
+    try:
+        open_bundle(root / model / version, version)
+    except BundleError:
+        return False
+    return True
+
+
+def damaged(root: Path) -> bool:
+    """Say whether a model has a champion here that cannot be opened."""
+    try:
+        for pointer in root.glob(f"*/{POINTER}"):
+            current(root, pointer.parent.name)
+    except BundleError:
+        return True
+    return False
 
 
 class Patience:
@@ -150,6 +169,9 @@ def follower_part(settings: Settings) -> Part:
 
     async def follow() -> None:
         patience = Patience(registry.poll_seconds)
+        # What a disk has damaged since is brought again, although the registry is as it was.
+        if await asyncio.to_thread(damaged, registry.bundles_path):
+            seen.unlink(missing_ok=True)
         while True:
             stamp = database_stamp(registry.tracking_uri)
             if stamp is not None:

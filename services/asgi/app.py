@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
@@ -19,7 +19,8 @@ from services.asgi.errors import TooManyRequests
 from services.asgi.guard import Guard
 from services.asgi.health import Readiness, health_router
 from services.asgi.middleware import UNCOUNTED, Around, Wait
-from services.asgi.problems import TABLE, Problem, answer_with_problem, responses
+from services.asgi.problems import TABLE, Problem, answer_with_problem, close_with_reason, responses
+from services.asgi.protocol import BoundedProtocol
 from services.asgi.rates import Rates
 
 VERSION: Final = "1"
@@ -58,8 +59,11 @@ class App(FastAPI):
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.setdefault("Problem", Problem.model_json_schema())
         for path, operations in document["paths"].items():
-            for operation in operations.values() if path not in UNCOUNTED else ():
-                operation["responses"] |= EVERYWHERE
+            for operation in operations.values():
+                # The sentence that says what a route does, in place of the name of its function.
+                operation["summary"] = operation.pop("description", operation["summary"])
+                if path not in UNCOUNTED:
+                    operation["responses"] |= EVERYWHERE
         return document
 
 
@@ -77,6 +81,7 @@ def create_app(settings: Settings, metrics: Metrics, parts: Sequence[Part], titl
                 # Tools start an app that runs already, within itself: its parts have one life all the same.
                 if inside == 1:
                     stack.push_async_callback(rates.close)
+                    stack.push_async_callback(media.close)
                     for part in parts:
                         await stack.enter_async_context(part.lifespan())
                 yield
@@ -84,6 +89,7 @@ def create_app(settings: Settings, metrics: Metrics, parts: Sequence[Part], titl
                 inside -= 1
 
     rates = Rates(settings.limits)
+    media = Rates(settings.limits, most=settings.limits.client_media_requests, what="masker-media")
     app = App(
         title=title,
         version=VERSION,
@@ -100,6 +106,7 @@ def create_app(settings: Settings, metrics: Metrics, parts: Sequence[Part], titl
                 metrics=metrics,
                 guard=Guard(settings.server),
                 wait=rates.wait,
+                wait_media=media.wait,
                 lines=settings.logging.access_lines,
             ),
         ],
@@ -111,7 +118,8 @@ def create_app(settings: Settings, metrics: Metrics, parts: Sequence[Part], titl
         },
         redirect_slashes=False,
     )
-    app.state.http = next((part.http(rates.wait) for part in parts if part.http is not None), "httptools")
+    app.exception_handler(WebSocketRequestValidationError)(close_with_reason)
+    app.state.http = next((part.http(rates.wait) for part in parts if part.http is not None), BoundedProtocol)
     app.state.rates = rates
     app.include_router(health_router(metrics, [part.ready for part in parts]))
     for part in parts:

@@ -110,4 +110,4 @@ async def linger(request: Request, limit: int) -> None:
 
 def too_large(limit_bytes: int) -> MediaTooLarge:
     """Return the error that says how large media may be."""
-    return MediaTooLarge(f"media may have up to {limit_bytes} bytes")
+    return MediaTooLarge(f"what is sent may have up to {limit_bytes} bytes")

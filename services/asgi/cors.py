@@ -7,8 +7,17 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 METHODS: Final = ("GET", "POST", "DELETE")
-SENT: Final = ("Content-Type", "Cache-Control", "Prefer", "X-Request-Id", "X-Subject-Id", "X-Variant")
+SENT: Final = (
+    "Content-Type",
+    "Cache-Control",
+    "Inference-Header-Content-Length",
+    "Prefer",
+    "X-Request-Id",
+    "X-Subject-Id",
+    "X-Variant",
+)
 READ: Final = (
+    "Inference-Header-Content-Length",
     "Location",
     "Retry-After",
     "X-Cache",

@@ -29,6 +29,8 @@ SAFE_HEADERS: Final = {
 }
 UNCOUNTED: Final = frozenset({"/livez", "/readyz", "/metrics"})
 """What no client is ever refused."""
+MEDIA: Final = ("/v1/mask/", "/v1/detect/", "/v1/explain/image")
+"""Where media are sent to, each of which costs as much as many predictions."""
 ID_BYTES: Final = 16
 ERROR: Final = 400
 _SAFE: Final = {name.lower().encode(): value.encode() for name, value in SAFE_HEADERS.items()}
@@ -49,14 +51,16 @@ class Around:
         metrics: What is counted.
         guard: Who may talk to this server.
         wait: How long a client must wait.
+        wait_media: How long it must wait with media.
         lines: Lines of the log that the answers of one route may make in a second; errors are always logged.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, guard: Guard, wait: Wait, lines: int) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, guard: Guard, wait: Wait, wait_media: Wait, lines: int) -> None:
         self._app = app
         self._metrics = metrics
         self._guard = guard
         self._wait = wait
+        self._wait_media = wait_media
         self._lines = Lines(lines)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,7 +113,11 @@ class Around:
         if error is not None or scope.get("path") in UNCOUNTED:
             return error
         client = scope.get("client")
-        seconds = None if client is None else self._wait(client[0])
+        if client is None:
+            return None
+        seconds = self._wait(client[0])
+        if seconds is None and scope.get("path", "").startswith(MEDIA):
+            seconds = self._wait_media(client[0])
         if seconds is None:
             return None
         self._metrics.shed.labels("rate").inc()
@@ -129,7 +137,7 @@ class Around:
 
 def too_often(seconds: float) -> TooManyRequests:
     """Return the error of a client that must wait so long."""
-    return TooManyRequests("a client may only ask so often; see limits.client_requests", max(1, round(seconds)))
+    return TooManyRequests("a client may only ask so often; see limits.client_*", max(1, round(seconds)))
 
 
 class Lines:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
+from starlette.websockets import WebSocket
 
 from masking.errors import (
     DamagedMedia,
@@ -50,6 +51,9 @@ MEDIA_TYPE: Final = "application/problem+json"
 NAMED: Final = "masker.named"
 """Where a route leaves the headers that an answer has even if it is a problem."""
 URN: Final = "urn:identity-masking-stack:problem:"
+POLICY_VIOLATION: Final = 1008
+LONGEST_REASON: Final = 123
+"""Bytes of the reason for which a WebSocket is closed (RFC 6455, section 5.5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,13 @@ async def answer_with_problem(request: Request, error: Exception) -> JSONRespons
     answer = problem(error)
     answer.headers.update(request.scope.get(NAMED, {}))
     return answer
+
+
+async def close_with_reason(socket: WebSocket, error: WebSocketRequestValidationError) -> None:
+    """Close a WebSocket over parameters that are not valid; before it is accepted nobody would be told the reason."""
+    reason = "; ".join(_invalid(fault) for fault in error.errors())
+    await socket.accept()
+    await socket.close(POLICY_VIOLATION, reason.encode("ascii", "replace")[:LONGEST_REASON].decode())
 
 
 def responses(*errors: type[Exception]) -> dict[int | str, dict[str, Any]]:

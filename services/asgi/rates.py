@@ -46,21 +46,30 @@ class Rates:
     """Counts requests by client. Belongs to one event loop.
 
     Args:
-        limits: How many, in which time, and where they are counted.
+        limits: In which time, and where they are counted.
         clock: Seconds since the epoch.
+        most: How many; 0 for any number, those of any kind unless given.
+        what: Name of what is counted, which has counts of its own.
 
     Raises:
         InvalidSettings: The URL is none of Redis'.
     """
 
-    def __init__(self, limits: LimitSettings, clock: Callable[[], float] = time.time) -> None:
-        self._most = limits.client_requests
+    def __init__(
+        self,
+        limits: LimitSettings,
+        clock: Callable[[], float] = time.time,
+        most: int | None = None,
+        what: str = "masker",
+    ) -> None:
+        self._most = limits.client_requests if most is None else most
+        self._what = what
         self._seconds = limits.client_seconds
         self._portion = max(1, self._most // PORTIONS)
         self._clock = clock
         self._tallies: dict[str, Tally] = {}
         self._memory = FixedWindowRateLimiter(MemoryStorage())
-        self._storage = _storage(limits)
+        self._storage = _storage(limits) if self._most else None
         self._shared = None if self._storage is None else SharedLimiter(self._storage)
         self._settling: set[asyncio.Task[None]] = set()
 
@@ -120,11 +129,11 @@ class Rates:
             self._settle_here(client, tally, portion)
 
     def _item(self) -> RateLimitItem:
-        return RateLimitItemPerSecond(self._most, self._seconds, namespace="masker")
+        return RateLimitItemPerSecond(self._most, self._seconds, namespace=self._what)
 
 
 def _storage(limits: LimitSettings) -> RedisStorage | None:
-    if limits.client_redis_url is None or not limits.client_requests:
+    if limits.client_redis_url is None:
         return None
     url = limits.client_redis_url.get_secret_value()
     if not url.startswith(SCHEMES):

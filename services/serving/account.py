@@ -24,6 +24,7 @@ class Account:
         counts: What was found.
         cache: What the cache had to do with it.
         seconds: What it took; None for the time since it began.
+        is_named: Whether the request named its subject.
         is_told: Whether a row is made of it; not of what became a job, whose account is the table of jobs.
     """
 
@@ -38,6 +39,7 @@ class Account:
     counts: Mapping[str, float] = field(default_factory=dict)
     cache: str = ""
     seconds: float | None = None
+    is_named: bool = True
     is_told: bool = True
 
     def choose(self, endpoint: Endpoint[M]) -> Chosen[M]:

@@ -1,8 +1,8 @@
 """Who gets a thread: work waits in a queue as long as it will be in time, the rest is refused at once.
 
-The wait is estimated as the queued work times its measured cost by threads, and kept below the promised one. Each kind
-of work has threads of its own: a minute of sound takes seconds, and no photo waits for that. All state belongs to the
-event loop; threads only work.
+The wait is estimated as the queued work times its measured cost by threads, and kept below what is promised of work
+that costs as much. Each kind of work has threads of its own: a minute of sound takes seconds, and no photo waits for
+that. All state belongs to the event loop; threads only work.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, inf
 from typing import Any, Final, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -27,8 +27,32 @@ IMAGE: Final = "image"
 SOUND: Final = "sound"
 FIRST_GUESS_SECONDS: Final = {IMAGE: 0.05, SOUND: 0.1}
 """Cost of a unit of each kind of work before any was measured."""
+CERTAIN: Final = 0.7
+"""Share of the promised time that estimates may fill: some work costs more than is measured of its kind."""
+LEAST_UNITS: Final = 1.0
+"""Units that work counts as at least: less of it costs what every piece costs, and that says nothing of a unit."""
 WEIGHT: Final = 0.1
 """Weight of the newest measurement in the moving average of costs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long work may wait, so that it is done in the time that is promised of it.
+
+    Attributes:
+        queue_seconds: Longest wait, whatever the work costs.
+        answer_seconds: Time from the beginning of the wait to the answer that is promised of work that costs little.
+        answer_costs: The same of work that costs much, as a multiple of that.
+    """
+
+    queue_seconds: float
+    answer_seconds: float = inf
+    answer_costs: float = 1.0
+
+    def wait_seconds(self, cost_seconds: float) -> float:
+        """Return how long work may wait that costs so much; 0 for work that is done at once or not at all."""
+        promised = max(self.answer_seconds, self.answer_costs * cost_seconds)
+        return max(0.0, min(self.queue_seconds, CERTAIN * promised - cost_seconds))
 
 
 @dataclass(slots=True)
@@ -50,10 +74,11 @@ class Held:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """Work that waits or runs."""
+    """Work that waits or runs; `tells` says whether what it takes tells the cost of a unit."""
 
     watch: StageWatch
     units: float
+    tells: bool
 
 
 @dataclass(slots=True)
@@ -87,9 +112,9 @@ class Admission:
     """The threads, the queue before them, and the bytes that are held for them."""
 
     def __init__(
-        self, threads: int, queue_seconds: float, deadline_seconds: float, held_bytes: int, metrics: Metrics
+        self, threads: int, patience: Patience, deadline_seconds: float, held_bytes: int, metrics: Metrics
     ) -> None:
-        self._queue_seconds = queue_seconds
+        self._patience = patience
         self._deadline_seconds = deadline_seconds
         self._free_bytes = self._all_bytes = held_bytes
         self._metrics = metrics
@@ -147,11 +172,12 @@ class Admission:
             ClientDisconnect: nobody waits for the answer any more.
         """
         lane = self._lanes[kind]
-        wait = self.wait_seconds(kind)
-        if wait > self._queue_seconds:
+        units, tells = max(units, LEAST_UNITS), units >= LEAST_UNITS
+        wait, longest = lane.wait_seconds(), self._patience.wait_seconds(units * lane.unit_seconds)
+        if wait > longest:
             self._metrics.shed.labels("queue").inc()
-            raise Busy("the work that waits already would make this too late", ceil(wait - self._queue_seconds))
-        job = Job(StageWatch(self._metrics, self._deadline_seconds), units)
+            raise Busy("the work that waits already would make this too late", ceil(wait - longest))
+        job = Job(StageWatch(self._metrics, self._deadline_seconds), units, tells)
         answer = asyncio.wrap_future(self._submit(work, job, lane))
         gone = asyncio.create_task(_disconnected(request))
         waited: set[asyncio.Future[Any]] = {answer, gone}
@@ -188,8 +214,8 @@ class Admission:
             job.watch.began()
             start = time.perf_counter()
             result = work(job.watch)
-            cost = (time.perf_counter() - start) / job.units
-            loop.call_soon_threadsafe(lane.measured, cost)
+            if job.tells:
+                loop.call_soon_threadsafe(lane.measured, (time.perf_counter() - start) / job.units)
             return result
 
         def ended() -> None:

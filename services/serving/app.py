@@ -2,10 +2,11 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import cv2
 from fastapi import APIRouter, FastAPI
@@ -24,7 +25,7 @@ from mlops.settings import MaskingSettings, Settings
 from services.asgi.app import Part, create_app
 from services.asgi.health import Readiness
 from services.asgi.limits import video_limits
-from services.serving.admission import Admission
+from services.serving.admission import Admission, Patience
 from services.serving.audio import audio_router
 from services.serving.cores import cores
 from services.serving.desk import JobDesk
@@ -46,7 +47,7 @@ from services.serving.sound import SoundPlane
 from services.serving.styles import styles_router
 from services.serving.subject import Overrides
 from services.serving.video import video_router
-from services.serving.voices import Voices, load_voices
+from services.serving.voices import Voices, check_voices, load_voices
 from services.serving.watcher import Source, bundle_source, watch
 
 TITLE = "Identity Masking Stack"
@@ -76,7 +77,7 @@ def serving_part(
     voices: Endpoint[Voices] = Endpoint(VOICES, metrics, replica, what="voice model")
     admission = Admission(
         serving.threads or cores(),
-        serving.queue_seconds,
+        Patience(serving.queue_seconds, serving.answer_seconds, serving.answer_costs),
         serving.deadline_seconds,
         settings.limits.held_bytes,
         metrics,
@@ -86,20 +87,20 @@ def serving_part(
     captures = Captures(settings.capture, metrics, settings.cache.read_secret())
     recording = Recording(recorder, captures)
     overrides = Overrides(serving.override_networks)
-    ledger = Ledger(recorder, captures, overrides)
+    # Who wants nothing to be captured means releases, too.
+    ledger = Ledger(recorder, captures, overrides, settings.capture.release_share if settings.capture.share else 0.0)
     limits = settings.limits
-    pictures = ImageLimits(limits.image_bytes, limits.image_pixels, limits.image_side)
-    shadows = Shadows(admission, ledger, pictures, serving.deadline_seconds, metrics)
+    shadows = Shadows(admission, ledger, serving.deadline_seconds, metrics)
     plane = DataPlane(faces, admission, cache, settings.limits, metrics, ledger, shadows)
     registry = settings.registry
     models = source or bundle_source(registry.bundles_path, registry.model, load_faces, check_faces)
-    voice_models = voice_source or bundle_source(registry.bundles_path, registry.voice_model, load_voices)
+    voice_models = voice_source or bundle_source(registry.bundles_path, registry.voice_model, load_voices, check_voices)
     desk = JobDesk.of(settings)
     router = APIRouter()
     router.include_router(serving_router(plane, settings.masking))
     probe = partial(probe_video, limits=video_limits(settings.limits))
     router.include_router(video_router(desk, faces, voices, probe, settings.limits, settings.masking))
-    sounds = SoundPlane(voices, admission, desk, limits, metrics, ledger)
+    sounds = SoundPlane(voices, admission, desk, limits, metrics, ledger, shadows)
     router.include_router(audio_router(sounds, settings.masking))
     router.include_router(explain_router(plane, settings.masking))
     router.include_router(purge_router(cache))
@@ -125,26 +126,10 @@ def serving_part(
     router.include_router(live_audio_router(talks, settings.masking))
 
     every, retry = registry.traffic_seconds, serving.reload_retry_seconds
-
-    @asynccontextmanager
-    async def watching() -> AsyncIterator[None]:
-        looked = asyncio.Event(), asyncio.Event()
-        refused = [partial(ledger.refused, name) for name in (FACES, VOICES)]
-        watchers = (
-            asyncio.create_task(watch(models, faces, metrics, every, retry, looked[0], refused[0])),
-            asyncio.create_task(watch(voice_models, voices, metrics, every, retry, looked[1], refused[1])),
-        )
-        try:
-            # Where there are models already, the port opens only when they are loaded: a replica that starts again is
-            # not sent requests that it cannot answer.
-            for event in looked:
-                await event.wait()
-            yield
-        finally:
-            for watcher in watchers:
-                watcher.cancel()
-                with suppress(asyncio.CancelledError):
-                    await watcher
+    watches = (
+        partial(watch, models, faces, metrics, every, retry, refused=partial(ledger.refused, FACES)),
+        partial(watch, voice_models, voices, metrics, every, retry, refused=partial(ledger.refused, VOICES)),
+    )
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -157,7 +142,7 @@ def serving_part(
             await stack.enter_async_context(recording)
             stack.push_async_callback(admission.close)
             stack.push_async_callback(shadows.close)
-            await stack.enter_async_context(watching())
+            await stack.enter_async_context(_watching(watches))
             await stack.enter_async_context(generic.lifespan())
             yield
 
@@ -167,6 +152,23 @@ def serving_part(
         return replace(ready, facts={**ready.facts, **{f"voice_{name}": fact for name, fact in facts.items()}})
 
     return Part(router, lifespan, readiness, generic.http)
+
+
+@asynccontextmanager
+async def _watching(watches: Sequence[Callable[[asyncio.Event], Coroutine[Any, Any, None]]]) -> AsyncIterator[None]:
+    looked = [asyncio.Event() for _ in watches]
+    watchers = [asyncio.create_task(look(event)) for look, event in zip(watches, looked, strict=True)]
+    try:
+        # Where there are models already, the port opens only when they are loaded: a replica that starts again is not
+        # sent requests that it cannot answer.
+        for event in looked:
+            await event.wait()
+        yield
+    finally:
+        for watcher in watchers:
+            watcher.cancel()
+            with suppress(asyncio.CancelledError):
+                await watcher
 
 
 def _check_styles(defaults: MaskingSettings) -> None:

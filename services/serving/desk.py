@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, Final, Self, TypeVar
 
 from mlops.database import Database, DatabaseAway
 from mlops.jobs.queue import JobQueue, QueueAway
-from mlops.jobs.spool import Spool
+from mlops.jobs.spool import IDENTITY_PATTERN, Spool
 from mlops.jobs.store import JobStore
 from mlops.jobs.table import QUEUED, RUNNING, TABLES, WITH_RESULT, Job
 from mlops.settings import Settings
@@ -18,6 +19,7 @@ from services.asgi.errors import Busy, JobsAway, NoResult, NotDone, ResultGone, 
 T = TypeVar("T")
 LISTED: Final = 100
 AGAIN_SECONDS: Final = 5
+UNKNOWN: Final = "there is none of that name, or none any more"
 log = logging.getLogger(__name__)
 
 
@@ -58,6 +60,7 @@ class JobDesk:
 
     async def get(self, identity: str) -> Job:
         """Return a job; raises UnknownJob."""
+        _check_name(identity)
         return _known(await self._ask(lambda: self.store.get(identity)))
 
     async def newest(self) -> list[Job]:
@@ -66,6 +69,7 @@ class JobDesk:
 
     async def cancel(self, identity: str) -> Job:
         """End a job, or give up its result, and delete its media; raises UnknownJob."""
+        _check_name(identity)
         job = _known(await self._ask(lambda: self.store.cancel(identity)))
         await asyncio.to_thread(self.spool.remove, identity)
         return job
@@ -102,7 +106,13 @@ class JobDesk:
             raise JobsAway("try again shortly", AGAIN_SECONDS) from None
 
 
+def _check_name(identity: str) -> None:
+    """Raise UnknownJob for what is no name at all: neither the table nor the spool is asked for it."""
+    if re.fullmatch(IDENTITY_PATTERN, identity) is None:
+        raise UnknownJob(UNKNOWN)
+
+
 def _known(job: Job | None) -> Job:
     if job is None:
-        raise UnknownJob("there is none of that name, or none any more")
+        raise UnknownJob(UNKNOWN)
     return job

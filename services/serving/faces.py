@@ -1,16 +1,12 @@
 """The models that find faces, as they come from verified bundles, and the policies that variants may have."""
 
 import logging
-from typing import Final
 
-from masking.errors import PolicyError
+from masking.defaults import check_face_defaults
 from masking.face.loading import LoadedModel, load_model
-from masking.policy import Policy
 from mlops.registry.bundle import Bundle
 from mlops.rollout.traffic import Variant
 
-POLICY: Final = frozenset({"style", "threshold", "search", "tone"})
-"""What a variant's policy may say: it is the default where a request says nothing."""
 log = logging.getLogger(__name__)
 
 
@@ -27,7 +23,5 @@ def load_faces(bundle: Bundle) -> LoadedModel:
 
 
 def check_faces(variant: Variant) -> None:
-    """Raise PolicyError where a variant's policy names what is no part of one, or a value out of range."""
-    if variant.policy.keys() - POLICY:
-        raise PolicyError(f"a variant's policy may say {', '.join(sorted(POLICY))}")
-    Policy(**variant.policy)
+    """Raise PolicyError where a variant's policy cannot be used."""
+    check_face_defaults(variant.policy)

@@ -37,7 +37,8 @@ AUDIO_SUFFIXES: Final = dict(
     zip(AUDIO_TYPES, (".wav", ".flac", ".mp3", ".aac", ".m4a", ".ogg", ".webm", ".mka"), strict=True)
 )
 SUFFIXES: Final = VIDEO_SUFFIXES | AUDIO_SUFFIXES
-Identity = Annotated[str, PathParameter(description="The job's id.", pattern=IDENTITY_PATTERN)]
+# What is no name of a job is not found, as one that there is not: the desk sees to both.
+Identity = Annotated[str, PathParameter(description="The job's id.", json_schema_extra={"pattern": IDENTITY_PATTERN})]
 
 
 class JobError(BaseModel):

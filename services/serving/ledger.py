@@ -15,11 +15,13 @@ from mlops.rollout.traffic import Split, Variant
 from services.asgi.errors import NoOverride, RequestError, Unavailable
 from services.asgi.problems import NAMED, row_of
 from services.serving.account import Account
-from services.serving.endpoints import Chosen
+from services.serving.endpoints import FACES, Chosen
 from services.serving.subject import SUBJECT_HEADER, VARIANT_HEADER, Overrides, subject_of
 
 LOAD_REFUSED: Final = "load_refused"
 """The count of a row that says that a version could not be loaded."""
+JUDGED: Final = FACES
+"""The endpoint whose captures are judged."""
 CLIENT_GONE: Final = 499
 SWITCHING: Final = 101
 BLAMELESS: Final = (MediaError, RequestError, DeadlineExceeded, ClientDisconnect)
@@ -41,6 +43,9 @@ class Samples(Protocol):
     def wanted(self, identity: str) -> bool:
         """Say whether a prediction is in the sample; quick."""
 
+    def wanted_of(self, identity: str, share: float) -> bool:
+        """Say whether it is in a sample of another share, or in the usual one."""
+
     def wants_raw(self, endpoint: str) -> bool:
         """Say whether a person was granted the raw input of an endpoint."""
 
@@ -55,12 +60,14 @@ class Ledger:
         records: Who keeps the rows.
         samples: Who keeps the captures.
         overrides: Who may pick a variant.
+        release_share: Share of a candidate's answers that are captured while a release runs, where they are judged.
     """
 
-    def __init__(self, records: Records, samples: Samples, overrides: Overrides) -> None:
+    def __init__(self, records: Records, samples: Samples, overrides: Overrides, release_share: float = 0.0) -> None:
         self._records = records
         self._samples = samples
         self._overrides = overrides
+        self._release_share = release_share
 
     def begin(self, request: HTTPConnection) -> Account:
         """Begin the account of a request."""
@@ -73,8 +80,9 @@ class Ledger:
             elif name == _VARIANT:
                 override = value.decode("latin-1")
         identity = new_identity()
-        subject = subject_of(given, cookie, request_id.get() or identity)
-        return Account(identity, time.time(), time.perf_counter(), subject, override)
+        nameless = request_id.get() or identity
+        subject = subject_of(given, cookie, nameless)
+        return Account(identity, time.time(), time.perf_counter(), subject, override, is_named=subject != nameless)
 
     def of(
         self, request: HTTPConnection, endpoint: str, outcome: Callable[[str], None], status: int = 200
@@ -95,9 +103,13 @@ class Ledger:
             raise NoOverride("the setting serving.override_networks names who may")
 
     def keep(self, account: Account, endpoint: str, status: int, *, shadow: bool = False) -> None:
-        """Make a row of an account."""
+        """Make a row of an account.
+
+        Who is not named has a subject in experiments alone, which count subjects; who picks a variant was not drawn.
+        """
         chosen = account.chosen
         split = None if chosen is None else chosen.split
+        experiment = "" if split is None or account.override is not None else split.experiment
         self._records.record(
             Prediction(
                 account.identity,
@@ -107,9 +119,8 @@ class Ledger:
                 "" if chosen is None else chosen.model.version,
                 "" if chosen is None else chosen.variant.name,
                 "" if split is None else split.release,
-                # Who picks a variant was not drawn for it, so he is no part of an experiment.
-                "" if split is None or account.override is not None else split.experiment,
-                account.subject,
+                experiment,
+                account.subject if experiment or account.is_named else "",
                 account.outcome,
                 status,
                 time.perf_counter() - account.start if account.seconds is None else account.seconds,
@@ -128,7 +139,14 @@ class Ledger:
         facts = {"endpoint": endpoint, "variant": chosen.variant.name, "version": chosen.model.version}
         log.error("a candidate failed; the champion answers", extra=facts, exc_info=error)
         failed = Account(
-            new_identity(), account.began, account.start, account.subject, account.override, chosen, FAILED
+            new_identity(),
+            account.began,
+            account.start,
+            account.subject,
+            account.override,
+            chosen,
+            FAILED,
+            is_named=account.is_named,
         )
         self.keep(failed, endpoint, row_of(error).status)
 
@@ -154,7 +172,7 @@ class Ledger:
             raw: What came in; it is kept only where that was granted.
         """
         chosen = account.chosen
-        if chosen is None or not self._samples.wanted(account.identity):
+        if chosen is None or not self._samples.wanted_of(account.identity, self._share(endpoint, chosen)):
             return
         model, variant = chosen.model, chosen.variant.name
         self._samples.offer(
@@ -172,6 +190,17 @@ class Ledger:
             ),
             raw if raw is not None and self._samples.wants_raw(endpoint) else None,
         )
+
+    def _share(self, endpoint: str, chosen: Chosen[Any]) -> float:
+        """Return the share of a variant's answers that are captured for the sake of the release that runs."""
+        split = chosen.split
+        if not split.release or endpoint != JUDGED:
+            return 0.0
+        if not chosen.is_champion:
+            return self._release_share
+        # As many of the champion's as of the others together: what is compared is as sure as its smaller part.
+        own = chosen.variant.weight
+        return self._release_share * min(1.0, (1 - own) / own) if own > 0 else self._release_share
 
     def refused(self, endpoint: str, split: Split, variant: Variant) -> None:
         """Make a row of a version that could not be loaded."""

@@ -24,8 +24,8 @@ from services.serving.account import count_piece
 from services.serving.endpoints import FACES, Chosen, Endpoint
 from services.serving.ledger import SWITCHING, Ledger, untold
 from services.serving.places import POLICY_VIOLATION, TRY_AGAIN_LATER, NoPlace, Places, next_message, own_thread, refuse
-from services.serving.plane import with_variant
 from services.serving.stream import Stream
+from services.serving.variant_policy import with_variant
 
 Faces = Stream[LoadedModel, LiveMasker]
 TOO_SLOW: Final = "the frame took too long"
@@ -89,15 +89,11 @@ class LiveSessions:
             await stream.idle()
 
     async def _answered(self, stream: Faces, frame: bytes, executor: ThreadPoolExecutor) -> LiveAnswer:
-        answer = await self._asked(stream, frame, executor)
-        if answer.fault and answer.fault != TOO_SLOW and (champion := stream.champion()) is not None:
-            # Whether the candidate or the frame is to blame shows once the champion has had the same frame.
-            other = await self._asked(champion, frame, executor)
-            if not other.fault:
-                self._ledger.failed(stream.account, FACES, ModelError(answer.fault))
-                stream.take(champion)
-                return other
-        return answer
+        return await stream.answer(
+            lambda asked: self._asked(asked, frame, executor),
+            TOO_SLOW,
+            lambda fault: self._ledger.failed(stream.account, FACES, ModelError(fault)),
+        )
 
     async def _asked(self, stream: Faces, frame: bytes, executor: ThreadPoolExecutor) -> LiveAnswer:
         seconds = self._settings.frame_seconds

@@ -24,6 +24,7 @@ from services.serving.endpoints import VOICES, Chosen, Endpoint
 from services.serving.ledger import SWITCHING, Ledger, untold
 from services.serving.places import POLICY_VIOLATION, TRY_AGAIN_LATER, NoPlace, Places, next_message, own_thread, refuse
 from services.serving.stream import Stream
+from services.serving.variant_policy import with_variant
 from services.serving.voices import Voices
 
 Talk = Stream[Voices, LiveVoice]
@@ -53,8 +54,11 @@ class LiveVoices:
             RequestError: The stream picks a variant and may not, or there is none of the name.
         """
 
+        given = set(socket.query_params)
+
         def make(chosen: Chosen[Voices]) -> LiveVoice:
-            return LiveVoice(_again(policy), chosen.model.model, rate, channels)
+            wished = with_variant(_again(policy), chosen.variant, given)
+            return LiveVoice(wished, chosen.model.model, rate, channels)
 
         try:
             with self._ledger.of(socket, VOICES, untold, SWITCHING) as account:
@@ -89,15 +93,11 @@ class LiveVoices:
     async def _answered(self, stream: Talk, chunk: bytes | str, executor: ThreadPoolExecutor) -> LiveSound:
         if isinstance(chunk, str):
             return LiveSound(b"", 0.0, NOT_BINARY)
-        answer = await self._asked(stream, chunk, executor)
-        if answer.fault and answer.fault != TOO_SLOW and (champion := stream.champion()) is not None:
-            # Whether the candidate or the chunk is to blame shows once the champion has had the same chunk.
-            other = await self._asked(champion, chunk, executor)
-            if not other.fault:
-                self._ledger.failed(stream.account, VOICES, ModelError(answer.fault))
-                stream.take(champion)
-                return other
-        return answer
+        return await stream.answer(
+            lambda asked: self._asked(asked, chunk, executor),
+            TOO_SLOW,
+            lambda fault: self._ledger.failed(stream.account, VOICES, ModelError(fault)),
+        )
 
     async def _asked(self, stream: Talk, chunk: bytes, executor: ThreadPoolExecutor) -> LiveSound:
         seconds = self._settings.frame_seconds

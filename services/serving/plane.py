@@ -1,23 +1,22 @@
 """What a request with an image goes through: a variant, body, cache, pipeline; every way out of it leaves a row."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeVar
 
 from starlette.requests import Request
 
-from masking.errors import PolicyError
 from masking.explain import Explanation, explain_image
 from masking.face.loading import LoadedModel
 from masking.media.probe import ImageLimits, probe
-from masking.pipeline import Detected, detect_image, mask_image
+from masking.pipeline import Detected, Masked, detect_image, mask_image
 from masking.policy import Policy
 from masking.report import VERSION
 from mlops.cache import AnswerCache
 from mlops.metrics import Metrics
-from mlops.predictions.row import CACHED
-from mlops.rollout.traffic import Variant
+from mlops.predictions.row import CACHED, UTILITY
 from mlops.settings import LimitSettings
 from services.asgi.body import read_media
 from services.serving.account import Account
@@ -26,6 +25,8 @@ from services.serving.answer import Answer
 from services.serving.endpoints import FACES, Chosen, Endpoint
 from services.serving.ledger import Ledger, blames
 from services.serving.shadow import Shadows
+from services.serving.utility import uncovered_share
+from services.serving.variant_policy import with_variant
 from services.serving.watch import StageWatch, watched
 from services.serving.wishes import listed
 
@@ -96,7 +97,7 @@ class DataPlane:
             chosen = account.choose(self.faces)
             picture = await self._picture(request, policy, account, held)
             answer = await self._with_fallback(account, chosen, lambda used: self._answered(picture, used))
-            account.counts = {"faces": answer.faces, "megapixels": answer.megapixels}
+            account.counts = {"faces": answer.faces, "megapixels": answer.megapixels, **account.counts}
             self._count(answer.media_type, "cached" if account.outcome == CACHED else "masked")
             self.metrics.faces_masked.labels(str(answer.report["style"])).inc(answer.faces)
             return Served(answer, account)
@@ -159,6 +160,7 @@ class DataPlane:
             detector = watched(model.detector, watch)
             masked = mask_image(picture.data, policy, detector, self._image_limits(), watch, model.maskers)
             answer, account = Answer.of(masked, model), picture.account
+            account.counts = {UTILITY: _utility(masked)}
             features = {"boxes": masked.faces.boxes, "scores": masked.faces.scores}
             kept = answer.data, answer.media_type, answer.report
             self.ledger.capture(account, FACES, *kept, features=features, raw=picture.data)
@@ -166,8 +168,26 @@ class DataPlane:
 
         answer, used = await self._run(picture, chosen, work)
         if (shadow := self.faces.shadow()) is not None:
-            self.shadows.offer(picture.account, picture.data, picture.wished(shadow), shadow, answer.faces)
+            wished = picture.wished(shadow)
+            copy = partial(self._copied, picture.data, wished, shadow.model, {"champion_faces": answer.faces})
+            self.shadows.offer(picture.account, FACES, shadow, len(picture.data), copy)
         return answer, used
+
+    def _copied(
+        self,
+        data: bytes,
+        policy: Policy,
+        model: LoadedModel,
+        told: Mapping[str, float],
+        copy: Account,
+        watch: StageWatch,
+    ) -> None:
+        """Mask a picture for nobody, in the thread of shadows."""
+        masked = mask_image(data, policy, watched(model.detector, watch), self._image_limits(), watch, model.maskers)
+        copy.counts = {"faces": masked.report.faces, UTILITY: _utility(masked), **told}
+        features = {"boxes": masked.faces.boxes, "scores": masked.faces.scores}
+        report = masked.report.by(model).as_dict()
+        self.ledger.capture(copy, FACES, masked.data, masked.media_type, report, features)
 
     async def _detected(self, picture: Picture, chosen: Faces) -> Detected:
         def work(used: Faces, policy: Policy, watch: StageWatch) -> Detected:
@@ -208,13 +228,9 @@ class DataPlane:
         self.metrics.images.labels((media_type or "image/unknown").removeprefix("image/"), outcome).inc()
 
 
-def with_variant(policy: Policy, variant: Variant, given: set[str]) -> Policy:
-    """Return a policy with a variant's own laid over, less what was asked for by name and what does not go with it."""
-    wished = {name: value for name, value in variant.policy.items() if name not in given}
-    try:
-        return replace(policy, **wished) if wished else policy
-    except PolicyError:
-        return policy
+def _utility(masked: Masked) -> float:
+    """Return how much of a picture lies under no mask."""
+    return uncovered_share(masked.faces.boxes, masked.report.width, masked.report.height)
 
 
 def version_tag(version: str) -> str:

@@ -14,7 +14,7 @@ from mlops.settings import Settings
 from services.asgi.middleware import Wait
 from services.serving.cores import cores
 from services.serving.endpoints import Endpoint
-from services.serving.generic.carrier import Carrier, Held
+from services.serving.generic.carrier import Carrier, Held, Limits
 from services.serving.generic.copies import GenericShadows, capturing
 from services.serving.generic.directory import Directory
 from services.serving.generic.pool import Pool
@@ -95,8 +95,10 @@ def generic_endpoints(
     shadows = GenericShadows(directory, records, metrics)
     predictor = Predictor(directory, Around(overrides, records, capturing(samples), shadows.offer), metrics)
     pool = Pool(serving.threads or cores(), serving.predict_seconds)
-    carrier = Carrier(predictor, pool, serving.predict_bytes, settings.limits.upload_seconds, holding)
-    heads = Heads(settings.server, serving.default_endpoint, min(HOT_BYTES, serving.predict_bytes))
+    limits = Limits(serving.predict_bytes, serving.predict_json_bytes, settings.limits.upload_seconds)
+    carrier = Carrier(predictor, pool, limits, holding)
+    most = min(HOT_BYTES, serving.predict_bytes, serving.predict_json_bytes)
+    heads = Heads(settings.server, serving.default_endpoint, most)
     turns: list[Turn] = []
 
     def http(wait: Wait) -> type[HotProtocol]:

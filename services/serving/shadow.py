@@ -8,26 +8,29 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from masking.errors import DeadlineExceeded
-from masking.face.loading import LoadedModel
-from masking.media.probe import ImageLimits
-from masking.pipeline import Masked, mask_image
-from masking.policy import Policy
 from mlops.metrics import Metrics
 from mlops.predictions.row import FAILED, new_identity
 from services.asgi.errors import Busy
 from services.serving.account import Account
 from services.serving.admission import Admission
-from services.serving.endpoints import FACES, Chosen
+from services.serving.endpoints import Chosen
 from services.serving.ledger import Ledger
-from services.serving.watch import StageWatch, watched
+from services.serving.watch import StageWatch
 
 NICENESS: Final = 19
+Work = Callable[[Account, StageWatch], None]
+"""Does a copy: gives its account counts and keeps a capture; raises what the candidate fails at."""
 log = logging.getLogger(__name__)
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 class ShadowWatch(StageWatch):
@@ -49,90 +52,91 @@ class ShadowWatch(StageWatch):
 
 
 class Shadows:
-    """Masks copies of pictures by a candidate, in one thread that stands back behind all others.
+    """Has copies of requests done by a candidate, in one thread that stands back behind all others.
 
     Args:
         admission: Who knows whether requests wait.
         ledger: Who makes rows.
-        limits: Largest picture.
         seconds: Longest time of one copy.
         metrics: What is counted.
     """
 
-    def __init__(
-        self, admission: Admission, ledger: Ledger, limits: ImageLimits, seconds: float, metrics: Metrics
-    ) -> None:
+    def __init__(self, admission: Admission, ledger: Ledger, seconds: float, metrics: Metrics) -> None:
         self._admission = admission
         self._ledger = ledger
-        self._limits = limits
         self._seconds = seconds
         self._metrics = metrics
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="shadow", initializer=_stand_back)
-        self._running: asyncio.Task[None] | None = None
+        self._running: tuple[asyncio.Task[None], StageWatch] | None = None
 
-    def offer(self, account: Account, data: bytes, policy: Policy, chosen: Chosen[LoadedModel], faces: int) -> None:
-        """Have a copy of an answered request done, unless one is being done or requests wait.
+    def offer(
+        self,
+        account: Account,
+        endpoint: str,
+        chosen: Chosen[Any],
+        size_bytes: int,
+        work: Work,
+        ended: Callable[[], None] = _nothing,
+    ) -> bool:
+        """Have a copy of an answered request done, unless one is being done or requests wait; says whether it is.
 
         Args:
             account: The account of the request.
-            data: The picture.
-            policy: What is wished.
+            endpoint: What was asked.
             chosen: The candidate.
-            faces: How many faces were masked in the answer.
+            size_bytes: Bytes of memory that the copy holds.
+            work: Does the copy, in the thread.
+            ended: Told once a copy that is done needs nothing any more, however it ended.
         """
         if self._running is not None or not self._admission.is_idle():
-            self._count("skipped")
-            return
+            self._count(endpoint, "skipped")
+            return False
         try:
-            self._admission.hold(len(data))
+            self._admission.hold(size_bytes)
         except Busy:
-            self._count("skipped")
-            return
-        copy = Account(new_identity(), time.time(), time.perf_counter(), account.subject, None, chosen)
-        self._running = asyncio.get_running_loop().create_task(self._done(copy, data, policy, chosen, faces))
+            self._count(endpoint, "skipped")
+            return False
+        names = account.subject, None, chosen
+        copy = Account(new_identity(), time.time(), time.perf_counter(), *names, is_named=account.is_named)
+        watch = ShadowWatch(self._metrics, self._seconds, self._admission)
+        task = asyncio.get_running_loop().create_task(self._done(copy, endpoint, work, watch))
+        self._running = task, watch
+
+        def clear(_: asyncio.Task[None]) -> None:
+            self._running = None
+            self._admission.hold(-size_bytes)
+            ended()
+
+        task.add_done_callback(clear)
+        return True
 
     async def close(self) -> None:
-        """End what runs and wait for it."""
+        """End what runs at its next stage, and wait for it."""
         if self._running is not None:
-            self._running.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._running
+            task, watch = self._running
+            watch.stop()
+            await task
         await asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
 
-    async def _done(self, copy: Account, data: bytes, policy: Policy, chosen: Chosen[LoadedModel], faces: int) -> None:
-        watch = ShadowWatch(self._metrics, self._seconds, self._admission)
+    async def _done(self, copy: Account, endpoint: str, work: Work, watch: StageWatch) -> None:
         try:
-            masked = await asyncio.get_running_loop().run_in_executor(
-                self._executor, _mask, data, policy, chosen.model, self._limits, watch
-            )
-            copy.counts = {"faces": masked.report.faces, "champion_faces": faces}
-            report = masked.report.by(chosen.model).as_dict()
-            features = {"boxes": masked.faces.boxes, "scores": masked.faces.scores}
-            self._ledger.capture(copy, FACES, masked.data, masked.media_type, report, features)
-            self._tell(copy, watch, 200, "done")
+            await asyncio.get_running_loop().run_in_executor(self._executor, work, copy, watch)
+            self._tell(copy, endpoint, watch, 200, "done")
         except DeadlineExceeded:
             # It made room for requests, or took too long: nothing is known of the candidate.
-            self._count("dropped")
+            self._count(endpoint, "dropped")
         except Exception as error:  # noqa: BLE001  # whatever it was, it is the candidate's, and nobody waits for it
-            copy.outcome = FAILED
-            log.warning("a shadow failed", extra={"version": chosen.model.version, "error": error})
-            self._tell(copy, watch, 500, "failed")
-        finally:
-            watch.stop()
-            self._running = None
-            self._admission.hold(-len(data))
+            copy.outcome, version = FAILED, None if copy.chosen is None else copy.chosen.model.version
+            log.warning("a shadow failed", extra={"endpoint": endpoint, "version": version, "error": error})
+            self._tell(copy, endpoint, watch, 500, "failed")
 
-    def _tell(self, copy: Account, watch: StageWatch, status: int, outcome: str) -> None:
+    def _tell(self, copy: Account, endpoint: str, watch: StageWatch, status: int, outcome: str) -> None:
         copy.stages = watch.stages
-        self._ledger.keep(copy, FACES, status, shadow=True)
-        self._count(outcome)
+        self._ledger.keep(copy, endpoint, status, shadow=True)
+        self._count(endpoint, outcome)
 
-    def _count(self, outcome: str) -> None:
-        self._metrics.shadows.labels(FACES, outcome).inc()
-
-
-def _mask(data: bytes, policy: Policy, model: LoadedModel, limits: ImageLimits, watch: StageWatch) -> Masked:
-    return mask_image(data, policy, watched(model.detector, watch), limits, watch, model.maskers)
+    def _count(self, endpoint: str, outcome: str) -> None:
+        self._metrics.shadows.labels(endpoint, outcome).inc()
 
 
 def _stand_back() -> None:

@@ -5,7 +5,9 @@ the same sound cannot be linked, and no two are alike.
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +22,7 @@ from masking.voice.report import VoiceReport
 from mlops.jobs.spool import new_identity
 from mlops.jobs.table import Job
 from mlops.metrics import Metrics
+from mlops.predictions.row import UTILITY
 from mlops.settings import LimitSettings
 from services.asgi.errors import BrokenBody
 from services.asgi.limits import audio_limits
@@ -29,11 +32,14 @@ from services.serving.admission import SOUND, Admission
 from services.serving.desk import JobDesk
 from services.serving.endpoints import VOICES, Chosen, Endpoint
 from services.serving.ledger import Ledger, blames
+from services.serving.shadow import Shadows
+from services.serving.variant_policy import with_variant
 from services.serving.voices import Voices
 from services.serving.watch import StageWatch
 
 MASK_AUDIO: Final = "mask-audio"
 RESULT: Final = "masked"
+COPY: Final = "shadow"
 BYPASS: Final = "bypass"
 
 
@@ -64,6 +70,10 @@ class Sound:
     policy: VoicePolicy
     account: Account
 
+    def wished(self, chosen: Chosen[Voices]) -> VoicePolicy:
+        """Return what is wished of a variant: its own policy holds where the request says nothing."""
+        return with_variant(self.policy, chosen.variant, self.request.query_params)
+
 
 @dataclass(frozen=True, slots=True)
 class SoundPlane:
@@ -75,6 +85,7 @@ class SoundPlane:
     limits: LimitSettings
     metrics: Metrics
     ledger: Ledger
+    shadows: Shadows
 
     async def mask(self, request: Request, policy: VoicePolicy, *, later: bool) -> MaskedSound | Job:
         """Mask the sound in a request's body, or take it as a job.
@@ -96,18 +107,21 @@ class SoundPlane:
                 await self.desk.check_room()
             identity = new_identity()
             answer: MaskedSound | Job | None = None
+            is_needed = False
             try:
                 source = await self._saved(request, identity)
                 probe = await asyncio.to_thread(probe_audio, source, audio_limits(self.limits))
                 if not later and self._is_short(probe):
                     sound = Sound(request, source, probe, policy, account)
                     answer = await self._with_fallback(sound, chosen)
+                    is_needed = answer is not None and self._is_copied(sound, answer.report)
                 if answer is None:
                     await self.desk.check_room()
                     answer = await self.desk.add(identity, MASK_AUDIO, policy.facts())
+                    is_needed = True
             finally:
-                # Whatever it was, cancellation too: what is no job leaves no media.
-                if not isinstance(answer, Job):
+                # Whatever it was, cancellation too: what is neither a job nor a shadow's leaves no media.
+                if not is_needed:
                     self.desk.spool.remove(identity)
             account.is_told = not isinstance(answer, Job)
             self._count(policy.style, "queued" if isinstance(answer, Job) else "masked")
@@ -150,7 +164,7 @@ class SoundPlane:
             account.stages = watch.stages
             used = account.still(self.voices, chosen)
             with observed(watch, "voice"):
-                return mask_audio(sound.source, target, sound.policy, used.model.model, limits, watch)
+                return mask_audio(sound.source, target, sound.wished(used), used.model.model, limits, watch)
 
         try:
             report = await self.admission.run(work, self._units(sound.probe), sound.request, SOUND)
@@ -159,11 +173,51 @@ class SoundPlane:
         with self.admission.holding() as held:
             held.add(target.stat().st_size)
             data = await asyncio.to_thread(target.read_bytes)
-        self.metrics.sound_seconds.labels(sound.policy.style).inc(report.seconds)
+        self.metrics.sound_seconds.labels(report.style).inc(report.seconds)
         self.ledger.capture(account, VOICES, data, report.kind, report.as_dict(), {})
         account.cache = BYPASS
-        account.counts = {"utterances": len(report.utterances), "seconds": report.seconds}
+        account.counts = _counted(report)
         return MaskedSound(data, report, account)
+
+    def _is_copied(self, sound: Sound, report: VoiceReport) -> bool:
+        """Offer a shadow a copy; says whether it takes the file, which then is removed when that is done."""
+        shadow = self.voices.shadow()
+        if shadow is None:
+            return False
+        told = {f"champion_{name}": count for name, count in _counted(report).items() if name != "seconds"}
+        wished = sound.wished(shadow)
+        # Pseudo-voices of its own: what is captured of both cannot be linked by them.
+        policy = VoicePolicy(wished.style, wished.background, wished.consistent)
+        work = partial(self._copied, sound.source, policy, shadow.model, told)
+        ended = partial(self.desk.spool.remove, sound.source.parent.name)
+        return self.shadows.offer(sound.account, VOICES, shadow, 0, work, ended)
+
+    def _copied(
+        self,
+        source: Path,
+        policy: VoicePolicy,
+        voices: Voices,
+        told: Mapping[str, float],
+        copy: Account,
+        watch: StageWatch,
+    ) -> None:
+        """Mask a sound for nobody, in the thread of shadows."""
+        target = source.with_name(COPY)
+        limits = audio_limits(self.limits, self.limits.audio_sync_seconds)
+        with observed(watch, "voice"):
+            report = mask_audio(source, target, policy, voices.model, limits, watch)
+        copy.counts = {**_counted(report), **told}
+        self.ledger.capture(copy, VOICES, target.read_bytes(), report.kind, report.as_dict(), {})
 
     def _count(self, style: str, outcome: str) -> None:
         self.metrics.sounds.labels(style, outcome).inc()
+
+
+def _counted(report: VoiceReport) -> dict[str, float]:
+    """Return what a row says of masked sound."""
+    return {
+        "utterances": len(report.utterances),
+        "seconds": report.seconds,
+        # What was not found to be speech is silence by default, so that words which were not found are lost.
+        UTILITY: report.speech_seconds / report.seconds if report.seconds else 0.0,
+    }

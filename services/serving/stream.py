@@ -1,9 +1,9 @@
 """A live stream: what was chosen for it when it began, what masks it, and who takes over when that is to blame."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from masking.errors import PolicyError
 from services.serving.account import Account
@@ -11,6 +11,18 @@ from services.serving.endpoints import Chosen, Endpoint, M
 
 W = TypeVar("W")
 T = TypeVar("T")
+
+
+class Answered(Protocol):
+    """What came of one piece of a stream."""
+
+    @property
+    def fault(self) -> str:
+        """What went wrong; empty where nothing did."""
+        ...
+
+
+A = TypeVar("A", bound=Answered)
 
 
 class Stream(Generic[M, W]):
@@ -65,6 +77,24 @@ class Stream(Generic[M, W]):
         """Go on as another one."""
         self.chosen, self.worker, self._work = other.chosen, other.worker, other._work
         self.account.chosen = self.chosen
+
+    async def answer(self, ask: Callable[[Self], Awaitable[A]], late: str, failed: Callable[[str], None]) -> A:
+        """Return what came of a piece, of the champion's work where the choice alone was to blame.
+
+        Args:
+            ask: Has a stream do the piece.
+            late: The fault of a piece that took too long, which blames nobody.
+            failed: Told of the fault where the choice is to blame.
+        """
+        answer = await ask(self)
+        if answer.fault and answer.fault != late and (champion := self.champion()) is not None:
+            # Whether the choice or the piece is to blame shows once the champion has had the same piece.
+            other = await ask(champion)
+            if not other.fault:
+                failed(answer.fault)
+                self.take(champion)
+                return other
+        return answer
 
     async def ask(self, executor: ThreadPoolExecutor, seconds: float, work: Callable[[W], T]) -> T | None:
         """Have the worker do a piece in a thread; None where that takes longer than ``seconds``."""

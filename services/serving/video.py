@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from masking.errors import DamagedMedia, EmptyMedia, MediaTooLarge, PolicyError, UnsupportedMedia
 from masking.face.loading import LoadedModel
 from masking.face.maskers import masker_of
-from masking.policy import DOUBTS, SOUNDS, VideoPolicy
+from masking.policy import DOUBTS, SOUNDS, UNTOUCHED, VideoPolicy
 from masking.voice.policy import VoicePolicy
 from mlops.jobs.spool import new_identity
 from mlops.jobs.table import Job
@@ -39,7 +39,7 @@ from services.serving.wishes import MANY, Keep, Mask, Search, Style, Threshold, 
 
 MASK_VIDEO: Final = "mask-video"
 VOICE: Final = ("voice_style", "voice_background", "voice_consistent")
-VIDEO_PARAMETERS: Final = ("style", "threshold", "search", "tone", "doubt", "voice", *VOICE, *MANY)
+VIDEO_PARAMETERS: Final = ("style", "threshold", "search", "tone", "doubt", "untouched", "voice", *VOICE, *MANY)
 PROBLEMS: Final = responses(
     EmptyMedia,
     BrokenBody,
@@ -69,6 +69,13 @@ Doubt = Annotated[
     Query(
         description="A frame in which a face may be open is masked whole, or the whole video is withheld.",
         json_schema_extra={"enum": list(DOUBTS)},
+    ),
+]
+Untouched = Annotated[
+    str,
+    Query(
+        description="Stretches of H.264 in which nothing is masked are coded anew, or copied.",
+        json_schema_extra={"enum": list(UNTOUCHED)},
     ),
 ]
 Voice = Annotated[
@@ -108,6 +115,7 @@ def video_router(
         search: Search = "fast",
         tone: Tone = "drop",
         doubt: Doubt = "mask",
+        untouched: Untouched = "code",
         voice: Voice = "drop",
         voice_style: VoiceStyle | None = None,
         voice_background: Background | None = None,
@@ -123,7 +131,9 @@ def video_router(
             voice_style or defaults.voice_style, voice_background or defaults.voice_background, bool(voice_consistent)
         )
         rows = selection_of(keep, mask)
-        policy = VideoPolicy(style, threshold, search, rows, tone=tone, doubt=doubt, sound=voice, voice=sounds)
+        policy = VideoPolicy(
+            style, threshold, search, rows, tone=tone, doubt=doubt, sound=voice, voice=sounds, untouched=untouched
+        )
         masker_of(style, pool.current().maskers)
         if voice == "mask":
             voices.current()

@@ -9,8 +9,10 @@ from typing import Final
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
+from masking.defaults import check_voice_defaults
 from masking.voice.loading import VoiceModel, load_voice
 from mlops.registry.bundle import Bundle
+from mlops.rollout.traffic import Variant
 
 Figures = Mapping[str, Mapping[str, JsonValue]]
 """Figures by style, then by name; they may nest."""
@@ -58,6 +60,11 @@ def load_voices(bundle: Bundle) -> Voices:
         ModelError: It does not pass.
     """
     return Voices(load_voice(bundle, threads=1), read_figures(bundle.figures))
+
+
+def check_voices(variant: Variant) -> None:
+    """Raise PolicyError where a variant's policy cannot be used."""
+    check_voice_defaults(variant.policy)
 
 
 def read_figures(path: Path | None) -> Figures:

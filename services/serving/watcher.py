@@ -126,6 +126,7 @@ class _Follower(Generic[M]):
     refused: Refused
     seen: str | None = None
     unread: bool = False
+    fault: str = ""
     wanted: Split | None = None
     barred: frozenset[str] = frozenset()
     served: tuple[Split, frozenset[str]] | None = None
@@ -158,11 +159,14 @@ class _Follower(Generic[M]):
                 self.failures.clear()
             self.seen, self.unread = found, True
             split = await asyncio.to_thread(self.source.split)
-        except Exception:
+        except Exception as error:
             # Anything at all: what cannot be read changes nothing, and is read again.
-            log.exception("who gets which version cannot be read; it stays as it was", extra=self._facts())
+            if repr(error) != self.fault:
+                # Once, and not four times a second for as long as it lasts.
+                self.fault = repr(error)
+                log.exception("who gets which version cannot be read; it stays as it was", extra=self._facts())
             return
-        self.unread = False
+        self.unread, self.fault = False, ""
         if split is not None:
             self._want(split)
 

@@ -7,13 +7,14 @@ import pytest
 from pydantic import SecretStr
 
 from mlops.database import Database
+from mlops.registry.bundle import point, write_manifest
 from mlops.registry.refusal import refuse
 from mlops.rollout import state
 from mlops.rollout.state import Release, Step
 from mlops.rollout.store import ReleaseStore
 from mlops.rollout.table import TABLES
 from mlops.settings import DatabaseSettings
-from services.standalone import Patience, needs
+from services.standalone import Patience, damaged, needs
 
 
 class Clock:
@@ -66,14 +67,31 @@ def test_what_a_release_wants_of_the_registry_is_needed_until_it_is_there(store:
     assert needs(store, tmp_path) == ()
     release = store.move(release, state.prepare(release, 1.0), "loop", "prepare")
     assert needs(store, tmp_path) == ("demo/1", "demo/2")
-    (tmp_path / "demo" / "1").mkdir(parents=True)
-    (tmp_path / "demo" / "1" / "manifest.json").write_text("{}")
+    _made(tmp_path / "demo" / "1")
     assert needs(store, tmp_path) == ("demo/2",)
+    (tmp_path / "demo" / "1" / "fp32.onnx").write_bytes(b"damaged")
+    assert needs(store, tmp_path) == ("demo/1", "demo/2"), "what a disk has damaged is wanted again"
+    _made(tmp_path / "demo" / "1")
     refuse(tmp_path, "demo", "2", "it is forged")
     assert needs(store, tmp_path) == ()
     store.move(release, state.start(release, 2.0), "loop", "start")
     (token,) = needs(store, tmp_path)
     assert [token] == [operation.token for operation in store.aliases_pending()]
+
+
+def _made(folder: Path) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in ("fp32.onnx", "golden.npz"):
+        (folder / file).write_bytes(b"as registered")
+    return write_manifest(folder, "demo", "some-net", {"fp32": "fp32.onnx"}, "golden.npz")
+
+
+def test_a_champion_that_cannot_be_opened_is_damaged_and_none_is_not(tmp_path: Path) -> None:
+    assert not damaged(tmp_path)
+    point(tmp_path, "demo", "1", _made(tmp_path / "demo" / "1"))
+    assert not damaged(tmp_path)
+    (tmp_path / "demo" / "1" / "golden.npz").write_bytes(b"damaged")
+    assert damaged(tmp_path)
 
 
 def test_a_database_that_is_away_needs_nothing(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.patience import PATIENCE_SECONDS, until
+
 ROOT = Path(__file__).resolve().parents[2]
 # What the Makefile switches off must be off without it, too.
 SWITCHES = ("MASKER_", "MLFLOW_", "DVC_", "GX_", "DO_NOT_TRACK", "ITERATIVE_")
@@ -60,6 +62,8 @@ def hook(event, arguments):
             log.write(f"{event} {target} {sys.argv}\\n")
 sys.addaudithook(hook)
 """
+LONG_SECONDS = 5 * PATIENCE_SECONDS
+"""What takes a minute on a machine that has nothing else to do: a training, a video."""
 GATE = [{"metric": "detection.int8.recall", "at_least": 0.3}, {"metric": "detection.recall_drop", "at_most": 0.2}]
 
 
@@ -117,7 +121,7 @@ class Running:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, named)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
                 return answer.status, answer.read(), {k.lower(): v for k, v in answer.headers.items()}
         except urllib.error.HTTPError as error:
             with error:
@@ -125,7 +129,7 @@ class Running:
         except OSError:
             return 0, b"", {}
 
-    def wait_for(self, version: str, seconds: float) -> dict[str, str]:
+    def wait_for(self, version: str, seconds: float = PATIENCE_SECONDS) -> dict[str, str]:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             assert self.process.poll() is None, self.log.read_text(encoding="utf-8")
@@ -141,9 +145,9 @@ class Running:
         assert status in (200, 202), body
         return dict(json.loads(body))
 
-    def released(self, identity: object, photo: bytes, seconds: float) -> dict[str, object]:
+    def released(self, identity: object, photo: bytes) -> dict[str, object]:
         """Have photos masked for one subject after the other until the release has ended."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + LONG_SECONDS
         subject = 0
         while (told := self.release(f"/{identity}"))["phase"] not in ("succeeded", "rolled_back", "failed", "aborted"):
             assert time.monotonic() < end, told
@@ -152,8 +156,8 @@ class Running:
             subject += 1
         return told
 
-    def ended(self, location: str, seconds: float) -> dict[str, object]:
-        end = time.monotonic() + seconds
+    def ended(self, location: str) -> dict[str, object]:
+        end = time.monotonic() + LONG_SECONDS
         while (job := json.loads(self.get(location)[1]))["state"] in ("queued", "running"):
             assert time.monotonic() < end, job
             time.sleep(0.2)
@@ -199,31 +203,24 @@ def left_in(folder: Path) -> list[str]:
 
 
 def ends_whole(standalone: Running, folder: Path, number: signal.Signals) -> None:
-    """All of it is gone within the promised 10 s after a signal."""
+    """All of it is gone soon after a signal: within 10 s on a machine that has nothing else to do."""
     standalone.process.send_signal(number)
-    begin = time.monotonic()
-    standalone.process.wait(10)
-    while left_in(folder) and time.monotonic() - begin < 10:
-        time.sleep(0.1)
-    assert left_in(folder) == []
+    standalone.process.wait(PATIENCE_SECONDS)
+    until(lambda: left_in(folder) == [], 0.1)
 
 
 @pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="processes are looked up in /proc")
 def test_a_signal_ends_the_stage_that_runs(project: Path, tmp_path: Path) -> None:
     with running(project, tmp_path / "log", "--repro") as standalone:
-        end = time.monotonic() + 60
-        while "Running stage 'ingest'" not in standalone.log.read_text(encoding="utf-8"):
-            assert time.monotonic() < end
-            time.sleep(0.1)
-        time.sleep(1)
-        assert any("pipelines.ingest" in command for command in left_in(project))
+        until(lambda: any("pipelines.ingest" in command for command in left_in(project)), 0.1)
+        assert "Running stage 'ingest'" in standalone.log.read_text(encoding="utf-8")
         ends_whole(standalone, project, signal.SIGTERM)
 
 
 @pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="processes are looked up in /proc")
 def test_from_nothing_to_a_masked_photo_and_another_champion(project: Path, tmp_path: Path, hopper: bytes) -> None:
     with running(project, tmp_path / "first", "--repro") as standalone:
-        ready = standalone.wait_for("1", seconds=300)
+        ready = standalone.wait_for("1", LONG_SECONDS)
         assert ready["precision"] in ("int8", "fp32")
         status, masked, headers = standalone.get("/v1/mask/image", hopper)
         assert (status, headers["x-faces-masked"], headers["x-model-version"]) == (200, "1", "1")
@@ -234,24 +231,26 @@ def test_from_nothing_to_a_masked_photo_and_another_champion(project: Path, tmp_
         (version,) = json.loads(body)["versions"]
         assert version["aliases"] == ["champion"]
         assert float(version["tags"]["detection.int8.recall"]) > 0.3
-        # A second version of the same bundle becomes champion: it serves without a restart.
+        # A second version of the same bundle is challenger; made champion, it serves without a restart.
         registered = (project / "data/registered.json").read_bytes()
         python = [sys.executable, "-m", "pipelines.register"]
         subprocess.run(python, cwd=project, check=True, capture_output=True)
-        standalone.wait_for("2", seconds=60)
         (project / "data/registered.json").write_bytes(registered)
-        back = [sys.executable, "-m", "services.worker", "--promote", "1"]
-        subprocess.run(back, cwd=project, check=True, capture_output=True)
-        standalone.wait_for("1", seconds=60)
+        found = json.loads(standalone.get("/v1/models/face-detector")[1])["versions"]
+        assert {each["version"]: each["aliases"] for each in found} == {"2": ["challenger"], "1": ["champion"]}
+        for number in ("2", "1"):
+            moved = [sys.executable, "-m", "services.worker", "--promote", number]
+            subprocess.run(moved, cwd=project, check=True, capture_output=True)
+            standalone.wait_for(number)
         # The second version is released by steps, by what people and figures say, and taken back again.
         steps = [{"weight": 0.5, "seconds": 0.5, "minimum": 5}]
         asked = standalone.release("", endpoint="faces", version="2", reason="a test", steps=steps)
-        done = standalone.released(asked["id"], hopper, seconds=120)
+        done = standalone.released(asked["id"], hopper)
         assert done["phase"] == "succeeded", done
-        standalone.wait_for("2", seconds=10)
+        standalone.wait_for("2")
         standalone.release(f"/{asked['id']}/rollback", reason="a test")
-        assert standalone.released(asked["id"], hopper, seconds=30)["phase"] == "rolled_back"
-        standalone.wait_for("1", seconds=10)
+        assert standalone.released(asked["id"], hopper)["phase"] == "rolled_back"
+        standalone.wait_for("1")
         # Six procedural speakers beat nothing: the voice model that ships is champion, and installed.
         status, body, _ = standalone.get("/v1/models/voice-masker")
         (voice,) = json.loads(body)["versions"]
@@ -261,7 +260,7 @@ def test_from_nothing_to_a_masked_photo_and_another_champion(project: Path, tmp_
         assert "what was trained is not registered" in standalone.log.read_text(encoding="utf-8")
         status, _, headers = standalone.get("/v1/mask/video", clip(hopper, 20))
         assert status == 202
-        job = standalone.ended(headers["location"], seconds=60)
+        job = standalone.ended(headers["location"])
         assert (job["state"] in ("succeeded", "needs_review"), job["attempts"]) == (True, 1), job
         status, _, headers = standalone.get(str(job["result"]))
         assert (status, headers["content-type"]) == (200, "video/mp4")
@@ -273,11 +272,11 @@ def test_from_nothing_to_a_masked_photo_and_another_champion(project: Path, tmp_
         assert not standalone.network.exists(), standalone.network.read_text(encoding="utf-8")
 
     with running(project, tmp_path / "second", "--repro") as standalone:
-        standalone.wait_for("1", seconds=60)
+        standalone.wait_for("1")
         log = (tmp_path / "second").read_text(encoding="utf-8")
         assert "up to date" in log
         assert "bundle pulled" not in log, "the registry did not change, so nobody opens it"
-        job = standalone.ended(interrupted, seconds=120)
+        job = standalone.ended(interrupted)
         assert (job["state"] in ("succeeded", "needs_review"), job["attempts"]) == (True, 2), job
         assert "started again" in str(job["note"])
         ends_whole(standalone, project, signal.SIGTERM)
@@ -289,7 +288,7 @@ def test_a_gate_that_closes_registers_nothing_and_says_why(project: Path, tmp_pa
     folder = Path(shutil.copytree(project, tmp_path / "strict", symlinks=True))
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     with running(folder, tmp_path / "log", "--repro") as standalone:
-        assert standalone.process.wait(120) != 0
+        assert standalone.process.wait(LONG_SECONDS) != 0
     log = (tmp_path / "log").read_text(encoding="utf-8")
     assert "nothing was registered: detection.int8.recall is" in log
     assert "at least 1.01 is required" in log
@@ -301,7 +300,9 @@ def test_a_port_that_is_taken_is_told_before_anything_is_trained(project: Path) 
         taken.listen()
         environment = {**os.environ, "MASKER_SERVER__PORT": str(taken.getsockname()[1])}
         command = [sys.executable, "-m", "services.standalone", "--repro"]
-        ended = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=60)
+        ended = subprocess.run(
+            command, cwd=project, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+        )
     assert ended.returncode == 1
     assert "MASKER_SERVER__PORT" in ended.stderr
     assert "Running stage" not in ended.stdout

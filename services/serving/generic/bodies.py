@@ -7,13 +7,14 @@ quotes what was sent.
 
 from functools import cache
 from math import prod
-from typing import Annotated, Any, Final, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
 import numpy as np
 
 from mlops.generic.loading import GenericModel
-from mlops.generic.tensors import Array, BadInput, Tensor
+from mlops.generic.tensors import FREE, Array, BadInput, Tensor
+from services.serving.generic.arrays import as_array
 from services.serving.generic.calls import Asked, Call
 
 T = TypeVar("T")
@@ -21,6 +22,8 @@ ELEMENTS: Final[dict[str, type]] = {"b": bool, "i": int, "u": int, "f": float}
 """What JSON has for each kind of NumPy type."""
 SPACES: Final = b" \t\r\n"
 NOTHING: Final = memoryview(b"")
+LENGTH_DIGITS: Final = 18
+"""Most digits of the length of a JSON."""
 KEPT_PLANS: Final = 256
 """Models whose ways of reading are remembered."""
 
@@ -75,21 +78,6 @@ def read(call: Call, model: GenericModel) -> Asked:
         raise BadInput("the body is no JSON") from None
 
 
-def as_array(values: object, tensor: Tensor) -> Array:
-    """Return values as the array that a tensor asks for.
-
-    Raises:
-        BadInput: They are ragged, too large for the type, or of another shape.
-    """
-    try:
-        with np.errstate(over="raise"):
-            array = np.asarray(values, tensor.dtype)
-    except (ValueError, OverflowError, FloatingPointError, TypeError):
-        raise BadInput(f"input {tensor.name!r} is ragged, or a value does not fit into {tensor.datatype}") from None
-    tensor.check(array)
-    return array
-
-
 @cache
 def _nested(kind: str, depth: int) -> type:
     element: Any = ELEMENTS[kind]
@@ -136,33 +124,40 @@ def _rows_of(inputs: dict[str, Any], tensors: tuple[Tensor, ...]) -> int:
     return abs(rows)
 
 
-class _Plan(NamedTuple):
+class _Plan(msgspec.Struct, frozen=True):
     """How the requests to a model are read.
 
     Attributes:
         inputs: The model's inputs, for which it was made.
         tensors: The same by name.
         flat: Reads requests whose data are flat lists of the one type that all inputs have; None where they differ.
+        row: Name, type and shape of the one input with one row, of a model that takes rows of a certain length.
     """
 
     inputs: tuple[Tensor, ...]
     tensors: dict[str, Tensor]
     flat: msgspec.json.Decoder[Inference[Any]] | None
+    row: tuple[str, str, list[int]] | None
 
 
 _PLANS: Final[dict[int, _Plan]] = {}
 
 
-def _plan(inputs: tuple[Tensor, ...]) -> _Plan:
-    # By identity, since hashing what is in there would take longer than reading a request.
-    plan = _PLANS.get(id(inputs))
-    if plan is None or plan.inputs is not inputs:
-        if len(_PLANS) >= KEPT_PLANS:
-            _PLANS.clear()
-        kinds = {tensor.dtype.kind for tensor in inputs}
-        flat = _flat_decoder(kinds.pop()) if len(kinds) == 1 else None
-        plan = _PLANS[id(inputs)] = _Plan(inputs, {tensor.name: tensor for tensor in inputs}, flat)
+def _planned(inputs: tuple[Tensor, ...]) -> _Plan:
+    if len(_PLANS) >= KEPT_PLANS:
+        _PLANS.clear()
+    kinds = {tensor.dtype.kind for tensor in inputs}
+    flat = _flat_decoder(kinds.pop()) if len(kinds) == 1 else None
+    tensors = {tensor.name: tensor for tensor in inputs}
+    plan = _PLANS[id(inputs)] = _Plan(inputs, tensors, flat, _row_of(inputs))
     return plan
+
+
+def _row_of(inputs: tuple[Tensor, ...]) -> tuple[str, str, list[int]] | None:
+    first = inputs[0] if len(inputs) == 1 else None
+    if first is None or len(first.shape) != 2 or not first.free_rows or first.shape[1] == FREE:
+        return None
+    return first.name, first.datatype, [1, first.shape[1]]
 
 
 @cache
@@ -171,9 +166,18 @@ def _flat_decoder(kind: str) -> msgspec.json.Decoder[Inference[Any]]:
 
 
 def _inference(call: Call, model: GenericModel) -> Asked:
-    plan = _plan(model.inputs)
-    head, tail = (call.body, NOTHING) if call.header_length is None else _parts(call, call.header_length)
-    request = _decoded(head, plan)
+    # By identity, since hashing what is in there would take longer than reading a request.
+    plan = _PLANS.get(id(model.inputs))
+    if plan is None or plan.inputs is not model.inputs:
+        plan = _planned(model.inputs)
+    head, tail = (call.body, NOTHING) if call.header_length is None else _parts(call)
+    try:
+        # Most requests give flat lists, which are read in one go; others are read once more, as they come.
+        request: Inference[Any] = (plan.flat or _INFERENCE).decode(head)
+    except msgspec.ValidationError:
+        request = _INFERENCE.decode(head)
+    if plan.row is not None and call.header_length is None and (one := _one_row(request, plan.row)) is not None:
+        return one
     inputs: dict[str, Any] = {}
     for given in request.inputs:
         tensor = plan.tensors.get(given.name)
@@ -188,25 +192,45 @@ def _inference(call: Call, model: GenericModel) -> Asked:
     return Asked(inputs, _rows_of(inputs, plan.inputs), request.id, wanted)
 
 
+def _one_row(request: Inference[Any], row: tuple[str, str, list[int]]) -> Asked | None:
+    """Return what is asked for by a request for one row that asks for nothing else; None of any other request.
+
+    Nothing is decided here: what this lets through is what the checks of all other requests would let through.
+    """
+    if request.parameters or request.outputs is not None or len(request.inputs) != 1:
+        return None
+    given = request.inputs[0]
+    name, datatype, shape = row
+    if given.shape != shape or given.name != name or given.datatype != datatype or given.parameters:
+        return None
+    if type(given.data) is not list or len(given.data) != shape[1]:
+        return None
+    return Asked({name: [given.data]}, 1, request.id)
+
+
 def _unlike(plan: _Plan) -> BadInput:
     return BadInput(f"the inputs are {', '.join(repr(name) for name in plan.tensors)}")
 
 
-def _decoded(head: bytes, plan: _Plan) -> Inference[Any]:
-    if plan.flat is not None:
-        try:
-            # Most requests give flat lists, which are read in one go; others are read once more, as they come.
-            return plan.flat.decode(head)
-        except msgspec.ValidationError:
-            pass
-    return _INFERENCE.decode(head)
+def json_bytes(call: Call) -> int:
+    """Return how much of a call's body is JSON.
 
-
-def _parts(call: Call, length: str) -> tuple[bytes, memoryview]:
-    """Return the JSON of the request and the binary data after it."""
-    if not (length.isascii() and length.isdigit()) or int(length) > len(call.body):
+    Raises:
+        BadInput: The header that says so is no length within the body.
+    """
+    length = call.header_length
+    if length is None:
+        return len(call.body)
+    # Not too many digits first: Python refuses to read thousands of them, by another error.
+    if not (length.isascii() and length.isdigit() and len(length) <= LENGTH_DIGITS) or int(length) > len(call.body):
         raise BadInput("Inference-Header-Content-Length is no length within the body")
-    return call.body[: int(length)], memoryview(call.body)[int(length) :]
+    return int(length)
+
+
+def _parts(call: Call) -> tuple[bytes, memoryview]:
+    """Return the JSON of the request and the binary data after it."""
+    length = json_bytes(call)
+    return call.body[:length], memoryview(call.body)[length:]
 
 
 def _values(given: InputTensor[Any], tensor: Tensor, tail: memoryview) -> tuple[Any, memoryview]:

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
@@ -11,13 +12,14 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from masking.errors import MaskingError
+from masking.errors import MaskingError, MediaTooLarge
 from mlops.generic.loading import GenericModel
 from mlops.generic.tensors import BadInput
 from mlops.logging import request_id
 from services.asgi.body import read_media
 from services.asgi.errors import RequestError
-from services.serving.generic.bodies import as_array
+from services.serving.generic.arrays import as_array
+from services.serving.generic.bodies import json_bytes
 from services.serving.generic.calls import HEADER_LENGTH, Asked, Call, Kind, Reply
 from services.serving.generic.explain import Explained, explain, runs_of
 from services.serving.generic.pool import Pool
@@ -36,29 +38,37 @@ class Held(Protocol):
         """Hold more; raises Busy where there is no room."""
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a body may be.
+
+    Attributes:
+        body_bytes: Largest body.
+        json_bytes: Most JSON in it.
+        seconds: Time within which it must have arrived.
+    """
+
+    body_bytes: int
+    json_bytes: int
+    seconds: float
+
+
 class Carrier:
     """Carries requests to a predictor and its answers back.
 
     Args:
         predictor: Who answers.
         pool: Threads for what is not quick.
-        body_bytes: Largest body.
-        body_seconds: Time within which it must have arrived.
+        limits: What bodies may be.
         holding: Counts the bytes of a request while it lasts.
     """
 
     def __init__(
-        self,
-        predictor: Predictor,
-        pool: Pool,
-        body_bytes: int,
-        body_seconds: float,
-        holding: Callable[[], AbstractContextManager[Held]],
+        self, predictor: Predictor, pool: Pool, limits: Limits, holding: Callable[[], AbstractContextManager[Held]]
     ) -> None:
         self.predictor = predictor
         self.pool = pool
-        self.body_bytes = body_bytes
-        self._body_seconds = body_seconds
+        self._limits = limits
         self._holding = holding
 
     async def carry(self, request: Request, kind: Kind, endpoint: str, version: str | None = None) -> Response:
@@ -66,7 +76,7 @@ class Carrier:
         call = _call_of(request, kind, endpoint, version)
         try:
             with self._holding() as held:
-                call.body = (await read_media(request, self.body_bytes, self._body_seconds, held.add)).data
+                await self._read(request, call, held)
                 return _response(await self.answer(call))
         except (RequestError, MaskingError) as error:
             return _response(self.predictor.refuse(call, error))
@@ -76,13 +86,25 @@ class Carrier:
         call = _call_of(request, "predict", endpoint, None)
         try:
             with self._holding() as held:
-                call.body = (await read_media(request, self.body_bytes, self._body_seconds, held.add)).data
+                await self._read(request, call, held)
                 ticket = self.predictor.begin(call)
                 if ticket.error is not None or ticket.chosen is None or ticket.asked is None:
                     return _response(self.predictor.end(ticket))
                 return await self._explained(ticket, ticket.chosen.model, ticket.asked)
         except (RequestError, MaskingError, BadInput) as error:
             return _response(self.predictor.refuse(call, error))
+
+    async def _read(self, request: Request, call: Call, held: Held) -> None:
+        limits = self._limits
+        call.body = (await read_media(request, limits.body_bytes, limits.seconds, held.add)).data
+        json_size = 0
+        with suppress(BadInput):  # A length that makes no sense is refused by who reads the body, as of any variant.
+            json_size = json_bytes(call)
+        if json_size > limits.json_bytes:
+            raise MediaTooLarge(
+                f"a call may have up to {limits.json_bytes} bytes of JSON: send fewer rows at a time, "
+                "or binary tensors of the Open Inference Protocol"
+            )
 
     async def _explained(self, ticket: Ticket, model: GenericModel, asked: Asked) -> Response:
         runs = runs_of(model, asked.rows)

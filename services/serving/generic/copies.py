@@ -4,7 +4,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
@@ -12,14 +12,17 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from mlops.generic.loading import GenericModel
 from mlops.generic.tensors import Array, BadInput
 from mlops.metrics import Metrics
 from mlops.predictions.capture_file import Capture
 from mlops.predictions.row import FAILED, OK, new_identity
-from services.serving.generic.bodies import as_array, read
+from services.serving.endpoints import Chosen
+from services.serving.generic.bodies import read
+from services.serving.generic.confidence import confidence
 from services.serving.generic.predictor import Endpoints
 from services.serving.generic.runs import run_batch
-from services.serving.generic.tickets import Ticket, row_of
+from services.serving.generic.tickets import Ticket, row_of, this_moment
 from services.serving.ledger import Records, Samples
 
 NICENESS: Final = 19
@@ -27,33 +30,36 @@ MOST_BYTES: Final = 1_048_576
 """Larger bodies are neither captured nor copied."""
 
 
-def capturing(samples: Samples) -> Callable[[Ticket], None]:
-    """Return what offers features and outputs of calls in the sample."""
+def capturing(samples: Samples) -> Callable[[Sequence[Ticket]], None]:
+    """Return what offers features and outputs of answered calls that are in the sample."""
+    wanted = samples.wanted
 
-    def capture(ticket: Ticket) -> None:
-        call, chosen, asked, share = ticket.call, ticket.chosen, ticket.asked, ticket.share
-        if not samples.wanted(ticket.identity) or len(call.body) > MOST_BYTES:
-            return
-        if chosen is None or asked is None or share is None:
-            return
-        model = chosen.model
-        # Copies: what a run shares would be kept whole for one request's part of it.
-        features = {tensor.name: np.array(as_array(asked.inputs[tensor.name], tensor)) for tensor in model.inputs}
-        outputs = {tensor.name: np.array(share.array(place)) for place, tensor in enumerate(model.outputs)}
-        samples.offer(
-            Capture(
-                ticket.identity,
-                time.time() - (time.perf_counter() - call.began),
-                call.endpoint,
-                model.name,
-                model.version,
-                chosen.variant.name,
-                features,
-                outputs,
-            )
-        )
+    def capture(tickets: Sequence[Ticket]) -> None:
+        for ticket in [ticket for ticket in tickets if wanted(ticket.identity)]:
+            if len(ticket.call.body) <= MOST_BYTES and (made := _capture(ticket)) is not None:
+                samples.offer(made)
 
     return capture
+
+
+def _capture(ticket: Ticket) -> Capture | None:
+    call, chosen, share = ticket.call, ticket.chosen, ticket.share
+    if chosen is None or share is None:
+        return None
+    model = chosen.model
+    # Copies: what a run shares would be kept whole for one request's part of it.
+    features = {tensor.name: np.array(share.given(tensor.name)) for tensor in model.inputs}
+    outputs = {tensor.name: np.array(share.array(place)) for place, tensor in enumerate(model.outputs)}
+    return Capture(
+        ticket.identity,
+        time.time() - (time.perf_counter() - call.began),
+        call.endpoint,
+        model.name,
+        model.version,
+        chosen.variant.name,
+        features,
+        outputs,
+    )
 
 
 class GenericShadows:
@@ -72,13 +78,20 @@ class GenericShadows:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="shadow", initializer=_stand_back)
         self._is_busy = False
 
-    def offer(self, ticket: Ticket) -> None:
-        """Have a copy of an answered call done, unless one is being done."""
+    def offer(self, tickets: Sequence[Ticket]) -> None:
+        """Have copies of answered calls done, as many as there is time for: one at a time."""
+        shadows = {}
+        for name in {ticket.call.endpoint for ticket in tickets}:
+            endpoint = self._endpoints.get(name)
+            if endpoint is not None and (chosen := endpoint.shadow()) is not None:
+                shadows[name] = chosen
+        if shadows:
+            for ticket in tickets:
+                if (chosen := shadows.get(ticket.call.endpoint)) is not None:
+                    self._offer(ticket, chosen)
+
+    def _offer(self, ticket: Ticket, chosen: Chosen[GenericModel]) -> None:
         call = ticket.call
-        endpoint = self._endpoints.get(call.endpoint)
-        chosen = None if endpoint is None else endpoint.shadow()
-        if chosen is None:
-            return
         if self._is_busy or len(call.body) > MOST_BYTES:
             self._metrics.shadows.labels(call.endpoint, "skipped").inc()
             return
@@ -103,8 +116,10 @@ class GenericShadows:
         finally:
             self._is_busy = False
         outcome = OK if copy.error is None else FAILED
-        counts = {"agrees": float(_agree(answered, _outputs(copy)))} if copy.error is None else {}
-        self._records.record(row_of(copy, outcome, 200 if copy.error is None else 500, counts, shadow=True))
+        agrees = {"agrees": float(_agree(answered, _outputs(copy)))} if copy.error is None else {}
+        counts = agrees | confidence(copy.share)
+        status = 200 if copy.error is None else 500
+        self._records.record(row_of(copy, outcome, status, this_moment(), counts, shadow=True))
         self._metrics.shadows.labels(copy.call.endpoint, "done" if copy.error is None else "failed").inc()
 
 

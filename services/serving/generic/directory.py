@@ -3,11 +3,11 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from masking.onnx import open_session
 from mlops.generic.loading import ARCHITECTURE, GenericModel, load_generic
@@ -52,7 +52,7 @@ def source_of(root: Path, name: str) -> Source[GenericModel]:
     return bundle_source(root, name, load)
 
 
-class Directory(Mapping[str, Endpoint[GenericModel]]):
+class Directory(dict[str, Endpoint[GenericModel]]):
     """The generic endpoints by name; each is followed by a task of its own.
 
     Args:
@@ -79,24 +79,8 @@ class Directory(Mapping[str, Endpoint[GenericModel]]):
         self._look_seconds = look_seconds
         self._retry_seconds = retry_seconds
         self._refused = refused
-        self._endpoints: dict[str, Endpoint[GenericModel]] = {}
+        super().__init__()
         self._tasks: list[asyncio.Task[None]] = []
-
-    def __getitem__(self, name: str) -> Endpoint[GenericModel]:
-        return self._endpoints[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._endpoints
-
-    def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401  # as Mapping has it, but in one step
-        """Return an endpoint, if there is one of that name."""
-        return self._endpoints.get(name, default)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._endpoints)
-
-    def __len__(self) -> int:
-        return len(self._endpoints)
 
     async def open(self) -> None:
         """Load what is there, and follow it from then on."""
@@ -123,13 +107,13 @@ class Directory(Mapping[str, Endpoint[GenericModel]]):
         names = await asyncio.to_thread(generic_models, self._root)
         events = []
         for name in names:
-            if name in self._endpoints:
+            if name in self:
                 continue
             endpoint: Endpoint[GenericModel] = Endpoint(name, self._metrics, self._replica)
             looked = asyncio.Event()
             source, every, retry = source_of(self._root, name), self._look_seconds, self._retry_seconds
             work = watch(source, endpoint, self._metrics, every, retry, looked, partial(self._refused, name))
-            self._endpoints[name] = endpoint
+            self[name] = endpoint
             self._tasks.append(asyncio.create_task(work, name=f"follow-{name}"))
             events.append(looked)
             log.info("a generic endpoint was found", extra={"endpoint": name})

@@ -6,25 +6,26 @@ them raises: what goes wrong is an answer, too.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
-from prometheus_client import Counter
 
 from masking.errors import MaskingError
 from mlops.generic.loading import GenericModel
 from mlops.generic.tensors import BadInput
-from mlops.metrics import Metrics
-from mlops.predictions.row import OK, new_identity
+from mlops.metrics import Children, Metrics
+from mlops.predictions.row import FAILED, OK, new_identity
 from services.asgi.errors import NoOverride, RequestError, UnknownEndpoint
 from services.serving.endpoints import Chosen, Endpoint
 from services.serving.generic.answers import inference, predictions
 from services.serving.generic.bodies import read
 from services.serving.generic.calls import BINARY, HEADER_LENGTH, JSON, Call, Headers, Reply
+from services.serving.generic.confidence import confidence
 from services.serving.generic.faults import fault
 from services.serving.generic.runs import run_all, run_batch
-from services.serving.generic.tickets import Ticket, outcome_of_call, row_of
+from services.serving.generic.tickets import Ticket, outcome_of_call, row_of, this_moment
 from services.serving.ledger import Records, blames
 from services.serving.subject import Overrides, subject_of
 
@@ -42,14 +43,14 @@ class Around(msgspec.Struct, frozen=True):
     Attributes:
         overrides: Who may pick a variant.
         records: Takes the rows.
-        capture: Takes what went in and out of an answered call.
-        shadow: Takes an answered call, for a version that nobody hears.
+        capture: Takes what went in and out of answered calls.
+        shadow: Takes answered calls, for a version that nobody hears.
     """
 
     overrides: Overrides
     records: Records | None = None
-    capture: Callable[[Ticket], None] | None = None
-    shadow: Callable[[Ticket], None] | None = None
+    capture: Callable[[Sequence[Ticket]], None] | None = None
+    shadow: Callable[[Sequence[Ticket]], None] | None = None
 
 
 class Predictor:
@@ -64,19 +65,19 @@ class Predictor:
     def __init__(self, endpoints: Endpoints, around: Around, metrics: Metrics) -> None:
         self.endpoints = endpoints
         self._around = around
-        self._counted = metrics.predictions
-        self._counters: dict[tuple[str, str], Counter] = {}
+        self._counted = Children(metrics.predictions)
         self._headers: dict[tuple[str, str, str, str], Headers] = {}
 
     def begin(self, call: Call) -> Ticket:
         """Choose who answers a call, and read its body; the ticket has what went wrong."""
-        ticket = self._ticket(call)
+        ticket = _ticket(call)
         try:
             endpoint = self.endpoints.get(call.endpoint)
             if endpoint is None:
                 raise UnknownEndpoint("GET /v1/endpoints lists those that there are")
-            ticket.subject = subject_of(call.subject, call.session, call.request_id)
-            ticket.chosen = self._choose(endpoint, call, ticket.subject)
+            subject = ticket.subject = subject_of(call.subject, call.session, call.request_id)
+            usual = call.variant is None and call.version is None
+            ticket.chosen = endpoint.choose(subject) if usual else self._picked(endpoint, call, subject)
             ticket.asked = read(call, ticket.chosen.model)
         except (RequestError, MaskingError, BadInput) as error:
             ticket.error = error
@@ -100,63 +101,76 @@ class Predictor:
 
     def refuse(self, call: Call, error: Exception) -> Reply:
         """Return the answer to a call that came to nothing before its body was there."""
-        ticket = self._ticket(call)
+        ticket = _ticket(call)
         ticket.error = error
         return self.end(ticket)
 
     def end(self, ticket: Ticket) -> Reply:
         """Return the answer, and leave a row of it."""
-        reply = self._reply(ticket)
-        try:
-            self._account(ticket, reply.status)
-        except Exception:
-            # Whoever asked gets his answer, and so does everybody who asked at the same time.
-            log.exception("an answer of a generic endpoint cannot be accounted for")
-        return reply
+        return self.end_all([ticket])[0]
 
-    def _account(self, ticket: Ticket, status: int) -> None:
-        around = self._around
-        if ticket.call.endpoint in self.endpoints:
-            outcome = OK if ticket.error is None else outcome_of_call(ticket.error)
-            self._count(ticket.call.endpoint, outcome)
-            if around.records is not None:
-                around.records.record(row_of(ticket, outcome, status))
-        if ticket.error is None:
-            if around.capture is not None:
-                around.capture(ticket)
-            if around.shadow is not None:
-                around.shadow(ticket)
+    def end_all(self, tickets: Sequence[Ticket]) -> list[Reply]:
+        """Return the answers, and leave a row of each."""
+        replies = [self._reply(ticket) for ticket in tickets]
+        for accounting in (self._record, self._copy):
+            try:
+                accounting(tickets, replies)
+            except Exception:
+                # Whoever asked gets his answer, and so does everybody who asked at the same time.
+                log.exception("answers of a generic endpoint cannot be accounted for")
+        return replies
 
-    def _ticket(self, call: Call) -> Ticket:
-        identity = new_identity()
-        if not call.request_id:
-            call.request_id = identity
-        return Ticket(call, identity)
+    def _record(self, tickets: Sequence[Ticket], replies: Sequence[Reply]) -> None:
+        """Count the answers, and leave a row of each."""
+        moment, records = this_moment(), self._around.records
+        counts: Counter[tuple[str, str]] = Counter()
+        for ticket, reply in zip(tickets, replies, strict=True):
+            error = ticket.error
+            if ticket.chosen is None and ticket.call.endpoint not in self.endpoints:
+                continue
+            outcome = OK if error is None else outcome_of_call(error)
+            counts[ticket.call.endpoint, outcome] += 1
+            if records is not None:
+                released = ticket.chosen is not None and ticket.chosen.split.release
+                measured = confidence(ticket.share) if released else None
+                records.record(row_of(ticket, outcome, reply.status, moment, measured))
+                if ticket.failed is not None:
+                    # Of the very time of the answer: an experiment pairs the two.
+                    records.record(row_of(ticket.failed, FAILED, 500, moment))
+        for labels, count in counts.items():
+            self._counted[labels].inc(count)
+
+    def _copy(self, tickets: Sequence[Ticket], _: Sequence[Reply]) -> None:
+        """Have answered calls captured and shadowed."""
+        answered = [ticket for ticket in tickets if ticket.error is None]
+        for copying in (self._around.capture, self._around.shadow):
+            if copying is not None:
+                copying(answered)
 
     def _rescue(self, ticket: Ticket) -> None:
-        """Have the champion answer what a candidate failed at; that failure is a row of its own."""
-        failed = Ticket(ticket.call, new_identity(), ticket.subject, ticket.chosen, ticket.asked, None, ticket.error)
+        """Have the champion answer what a candidate failed at; that failure is a row of its own.
+
+        What the champion takes is no bad input, whatever the candidate says. What it refuses, too, is: that stands, as
+        does what a version refuses that the call names.
+        """
+        candidate, blamed, asked = ticket.chosen, ticket.error, ticket.asked
         endpoint = self.endpoints.get(ticket.call.endpoint)
-        if endpoint is None or failed.error is None:
+        is_bad = isinstance(blamed, BadInput)
+        if endpoint is None or blamed is None or (is_bad and ticket.call.version is not None):
             return
-        if self._around.records is not None:
-            self._around.records.record(row_of(failed, outcome_of_call(failed.error), 500))
         try:
             ticket.chosen, ticket.error = endpoint.champion(), None
             ticket.asked = read(ticket.call, ticket.chosen.model)
             run_batch([ticket])
         except (RequestError, BadInput) as error:
             ticket.error = error
+        if is_bad and isinstance(ticket.error, BadInput):
+            ticket.chosen, ticket.error, ticket.asked = candidate, blamed, asked
+        else:
+            ticket.failed = Ticket(ticket.call, new_identity(), ticket.subject, candidate, asked, None, blamed)
 
-    def _count(self, endpoint: str, outcome: str) -> None:
-        counter = self._counters.get((endpoint, outcome))
-        if counter is None:
-            counter = self._counters[endpoint, outcome] = self._counted.labels(endpoint, outcome)
-        counter.inc()
-
-    def _choose(self, endpoint: Endpoint[GenericModel], call: Call, subject: str) -> Chosen[GenericModel]:
-        if call.variant is None and call.version is None:
-            return endpoint.choose(subject)
+    def _picked(self, endpoint: Endpoint[GenericModel], call: Call, subject: str) -> Chosen[GenericModel]:
+        """Return the variant that a call names, or the version."""
         champion = endpoint.champion()
         if call.variant is None and call.version == champion.model.version:
             return champion
@@ -184,12 +198,13 @@ class Predictor:
             raise RuntimeError("a ticket without an error that was not run")
         version, variant = chosen.model.version, chosen.variant.name
         if call.kind == "predict":
-            body = predictions(share, variant, ticket.identity)
+            body, length = predictions(share, variant, ticket.identity), None
+        else:
+            body, length = inference(share, asked, call.endpoint)
+        if length is None:
             return Reply(200, self._named(call.endpoint, version, variant, JSON), body, ticket.identity)
-        body, length = inference(share, asked, call.endpoint)
-        extra = () if length is None else ((HEADER_LENGTH, str(length)),)
-        kind = JSON if length is None else BINARY
-        return Reply(200, self._named(call.endpoint, version, variant, kind), body, ticket.identity, extra)
+        headers = self._named(call.endpoint, version, variant, BINARY)
+        return Reply(200, headers, body, ticket.identity, ((HEADER_LENGTH, str(length)),))
 
     def _failed(self, ticket: Ticket) -> Reply:
         call, chosen, error = ticket.call, ticket.chosen, ticket.error
@@ -213,3 +228,10 @@ class Predictor:
             headers = (("Content-Type", kind), ("Cache-Control", "no-store"), *named)
             self._headers[key] = headers
         return headers
+
+
+def _ticket(call: Call) -> Ticket:
+    identity = new_identity()
+    if not call.request_id:
+        call.request_id = identity
+    return Ticket(call, identity)

@@ -3,14 +3,14 @@
 import logging
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from masking.errors import ModelError
 from mlops.generic.tensors import Array, BadInput, Tensor
 from services.serving.generic.answers import Outputs, Share
-from services.serving.generic.bodies import as_array
+from services.serving.generic.arrays import as_array, as_rows
 from services.serving.generic.tickets import Ticket
 
 MOST_ROWS: Final = 64
@@ -66,9 +66,9 @@ def run_batch(tickets: list[Ticket]) -> None:
         failure = ModelError("the model failed")
         failure.__cause__ = error
         _apart(tickets, failure)
-    seconds = time.perf_counter() - began
+    stages = {"run": time.perf_counter() - began}
     for ticket in tickets:
-        ticket.run_seconds = seconds
+        ticket.stages = stages
 
 
 def _apart(tickets: list[Ticket], error: Exception) -> None:
@@ -86,7 +86,7 @@ def _run_together(tickets: list[Ticket]) -> None:
     model = chosen.model
     asked = [ticket.asked for ticket in tickets if ticket.asked is not None]
     inputs = {tensor.name: _joined([each.inputs[tensor.name] for each in asked], tensor) for tensor in model.inputs}
-    outputs = Outputs(model, model.run(inputs))
+    outputs = Outputs(model, inputs, model.run(inputs))
     if len(tickets) == 1:
         tickets[0].share = Share(outputs)
         return
@@ -99,10 +99,10 @@ def _run_together(tickets: list[Ticket]) -> None:
         start += each.rows
 
 
-def _joined(parts: list[list[object] | Array], tensor: Tensor) -> Array:
+def _joined(parts: list[Any], tensor: Tensor) -> Array:
     """Return the rows of several requests as one array; each of them must be what the tensor takes."""
+    if all(isinstance(part, list) for part in parts):
+        return as_rows(parts[0] if len(parts) == 1 else [row for part in parts for row in part], tensor)
     if len(parts) == 1:
         return as_array(parts[0], tensor)
-    if all(isinstance(part, list) for part in parts):
-        return as_array([row for part in parts for row in part], tensor)
     return np.concatenate([as_array(part, tensor) for part in parts])

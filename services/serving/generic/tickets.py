@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -12,6 +13,9 @@ from services.serving.endpoints import Chosen
 from services.serving.generic.answers import Share
 from services.serving.generic.calls import Asked, Call
 from services.serving.ledger import outcome_of
+
+NOT_RUN: Final[Mapping[str, float]] = {"run": 0.0}
+ONE_ROW: Final[Mapping[str, float]] = {"rows": 1.0}
 
 
 class Ticket(msgspec.Struct, gc=False):
@@ -25,7 +29,8 @@ class Ticket(msgspec.Struct, gc=False):
         asked: What its body asks for.
         share: What the model gave.
         error: What went wrong.
-        run_seconds: What the run took.
+        stages: Seconds by stage, the same object for all that shared a run.
+        failed: What a candidate made of the same call, where the champion answers it in its place.
     """
 
     call: Call
@@ -35,7 +40,8 @@ class Ticket(msgspec.Struct, gc=False):
     asked: Asked | None = None
     share: Share | None = None
     error: Exception | None = None
-    run_seconds: float = 0.0
+    stages: Mapping[str, float] | None = None
+    failed: "Ticket | None" = None
 
 
 def outcome_of_call(error: Exception) -> str:
@@ -43,20 +49,39 @@ def outcome_of_call(error: Exception) -> str:
     return REJECTED if isinstance(error, BadInput) else outcome_of(error)
 
 
+class Moment(NamedTuple):
+    """Now, by `time.perf_counter`, and how far the seconds since the epoch are ahead of that."""
+
+    now: float
+    ahead: float
+
+
+def this_moment() -> Moment:
+    """Return what it is now."""
+    now = time.perf_counter()
+    return Moment(now, time.time() - now)
+
+
 def row_of(
-    ticket: Ticket, outcome: str, status: int, counts: Mapping[str, float] | None = None, *, shadow: bool = False
+    ticket: Ticket,
+    outcome: str,
+    status: int,
+    moment: Moment,
+    counts: Mapping[str, float] | None = None,
+    *,
+    shadow: bool = False,
 ) -> Prediction:
-    """Return the row of a call.
+    """Return the row of a call that ends at a moment.
 
     Who is not named has a subject in experiments only, which count people; who picks a variant was not drawn for it.
     """
     call, chosen = ticket.call, ticket.chosen
     split = None if chosen is None else chosen.split
     experiment = "" if split is None or call.variant is not None or call.version is not None else split.experiment
-    seconds = time.perf_counter() - call.began
+    rows = 1 if ticket.asked is None else ticket.asked.rows
     return Prediction(
         ticket.identity,
-        time.time() - seconds,
+        call.began + moment.ahead,
         call.endpoint,
         "" if chosen is None else chosen.model.name,
         "" if chosen is None else chosen.model.version,
@@ -66,9 +91,9 @@ def row_of(
         ticket.subject if experiment or ticket.subject != call.request_id else "",
         outcome,
         status,
-        seconds,
-        {"run": ticket.run_seconds},
-        {"rows": 1.0 if ticket.asked is None else float(ticket.asked.rows), **(counts or {})},
+        moment.now - call.began,
+        ticket.stages or NOT_RUN,
+        ONE_ROW if rows == 1 and not counts else {"rows": float(rows), **(counts or {})},
         "",
         shadow,
     )

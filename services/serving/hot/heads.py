@@ -136,9 +136,9 @@ class Heads:
             _text(given, VARIANT_HEADER),
         )
 
-    def client(self, peer: str, forwarded: str | None) -> str:
+    def client(self, peer: str, forwarded: str) -> str:
         """Return the client's address as uvicorn's own middleware tells it to FastAPI."""
-        if forwarded is None or self._trusted is None or peer not in self._trusted:
+        if self._trusted is None or peer not in self._trusted:
             return peer
         return self._trusted.get_trusted_client_address(forwarded)[0] or peer
 

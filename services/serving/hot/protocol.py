@@ -8,11 +8,11 @@ in it. Everything else goes the way it would go without this class, and so does 
 import time
 from typing import Any, ClassVar, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
+from services.asgi.protocol import BoundedProtocol
 from services.serving.generic.calls import Call
+from services.serving.hot.entry import Entry, Waiting
 from services.serving.hot.heads import Head
-from services.serving.hot.turn import Entry, Turn, Waiting
+from services.serving.hot.turn import Turn
 
 POST: Final = b"POST"
 END: Final = b"\r\n\r\n"
@@ -20,7 +20,7 @@ HEAD_BYTES: Final = 1024
 """Longest head that is remembered."""
 
 
-class HotProtocol(HttpToolsProtocol):
+class HotProtocol(BoundedProtocol):
     """A connection; made by `protocol_of`, which says whose turns it takes part in."""
 
     turn: ClassVar[Turn]
@@ -45,7 +45,8 @@ class HotProtocol(HttpToolsProtocol):
         end = data.find(END, 0, HEAD_BYTES) + len(END)
         head = self.turn.known.get(data[:end])
         if head is not None and len(data) == end + head.length and self._is_idle():
-            self._unset_keepalive_if_required()
+            if self.timeout_keep_alive_task is not None:
+                self._unset_keepalive_if_required()
             self.cycle = Waiting()
             self._call(head, data[end:], time.perf_counter())
             return
@@ -60,6 +61,7 @@ class HotProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin a request; what ASGI needs is made when it is known that ASGI will answer it."""
+        self.head_begins()
         self._between = False
         self._last = None
         self.url = b""
@@ -68,6 +70,7 @@ class HotProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Decide which way a request goes."""
+        self.head_ends()
         head = self._hot()
         if head is None:
             self._as_usual()
@@ -103,7 +106,7 @@ class HotProtocol(HttpToolsProtocol):
         self.turn.idle.pop(self, None)
         super().connection_lost(exc)
 
-    def answer(self, waiting: Waiting, data: bytes) -> None:
+    def answer(self, waiting: Waiting, data: bytes, now: float) -> None:
         """Answer a request that waits, and let the next one have its turn."""
         # Not `self.cycle`: that is the request that came last, and others may have come behind this one meanwhile.
         waiting.response_complete = True
@@ -117,7 +120,7 @@ class HotProtocol(HttpToolsProtocol):
             return
         # As uvicorn does, but the time of idle connections is looked at now and then, which costs less than a timer.
         self.server_state.total_requests += 1
-        self.turn.idle[self] = time.perf_counter()
+        self.turn.idle[self] = now
 
     def close_idle(self) -> None:
         """Close the connection, which nobody has used for long."""
@@ -149,7 +152,8 @@ class HotProtocol(HttpToolsProtocol):
         return self.turn.heads.read(target, self.headers)
 
     def _call(self, head: Head, body: bytes, began: float) -> None:
-        target = head.target
+        target, client = head.target, self.client[0] if self.client else ""
+        # In order, since names take longer.
         call = Call(
             target.kind,
             target.endpoint,
@@ -161,7 +165,7 @@ class HotProtocol(HttpToolsProtocol):
             head.subject,
             head.session,
             head.variant,
-            self.turn.heads.client(self.client[0] if self.client else "", head.forwarded),
+            client if head.forwarded is None else self.turn.heads.client(client, head.forwarded),
         )
         self.turn.add(Entry(self, self.cycle, call, target.route))
 

@@ -11,6 +11,7 @@ from masking.errors import EmptyMedia, MediaTooLarge
 from services.asgi.body import read_media
 from services.asgi.errors import BrokenBody, SlowBody
 from services.asgi.multipart import REGIONS_BYTES
+from tests.patience import PATIENCE_SECONDS
 
 FORM = "multipart/form-data; boundary=limit"
 PART = b'--limit\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
@@ -31,14 +32,16 @@ class Sender:
             if self.leaves:
                 return {"type": "http.disconnect"}
             if self.hangs:
-                await asyncio.sleep(60)
+                await asyncio.sleep(2 * PATIENCE_SECONDS)
             return {"type": "http.request", "body": b"", "more_body": False}
         chunk = self.chunks[self.taken]
         self.taken += 1
         return {"type": "http.request", "body": chunk, "more_body": True}
 
 
-def read(sender: Sender, headers: dict[str, str] | None = None, limit: int = 1000, seconds: float = 10) -> bytes:
+def read(
+    sender: Sender, headers: dict[str, str] | None = None, limit: int = 1000, seconds: float = PATIENCE_SECONDS
+) -> bytes:
     raw = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
     request = Request({"type": "http", "headers": raw}, sender.receive)
     return asyncio.run(read_media(request, limit, seconds)).data
@@ -102,7 +105,7 @@ def test_nothing_is_kept_past_the_limit_and_reading_soon_stops() -> None:
 
     async def run() -> None:
         request = Request({"type": "http", "headers": []}, sender.receive)
-        await read_media(request, 1000, 10, held.append)
+        await read_media(request, 1000, PATIENCE_SECONDS, held.append)
 
     with pytest.raises(MediaTooLarge):
         asyncio.run(run())
@@ -145,7 +148,7 @@ def test_every_chunk_is_told_before_it_is_kept() -> None:
 
     async def run() -> None:
         request = Request({"type": "http", "headers": []}, Sender([b"xx", b"yyy"]).receive)
-        await read_media(request, 1000, 10, held.append)
+        await read_media(request, 1000, PATIENCE_SECONDS, held.append)
 
     asyncio.run(run())
     assert sum(held) == 5
@@ -159,7 +162,7 @@ def test_a_form_may_hold_a_list_of_regions_beside_the_file(first: str) -> None:
     }
     body = parts.pop(first) + b"".join(parts.values())
     request = Request({"type": "http", "headers": [(b"content-type", FORM.encode())]}, Sender([body + END[2:]]).receive)
-    media = asyncio.run(read_media(request, 1000, 10))
+    media = asyncio.run(read_media(request, 1000, PATIENCE_SECONDS))
     assert (media.data, media.regions) == (b"data", "rows")
 
 

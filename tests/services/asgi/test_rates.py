@@ -74,16 +74,28 @@ def test_who_asks_too_often_is_told_when_to_come_back(make_client: Callable[...,
         assert metrics.registry.get_sample_value("masker_shed_total", {"reason": "rate"}) == 2
 
 
+def test_media_have_a_limit_of_their_own(make_client: Callable[..., Any], photo: bytes) -> None:
+    with make_client(limits__client_media_requests=2, limits__client_seconds=3600) as client:
+        paths = ("/v1/mask/image", "/v1/detect/image", "/v1/mask/image", "/v1/explain/image", "/v1/mask/audio")
+        answers = [client.post(path, content=photo).status_code for path in paths]
+        assert answers == [200, 200, 429, 429, 429]
+        assert [client.get(path).status_code for path in ("/v1/styles", "/v1/endpoints")] == [200, 200]
+
+
 def test_pages_of_named_origins_may_read_answers(make_client: Callable[..., Any], photo: bytes) -> None:
     origin = {"Origin": "https://console.example"}
-    asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-subject-id"}
+    asks = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "x-subject-id,inference-header-content-length",
+    }
     with make_client(server__cors_origins="https://console.example", limits__client_requests=2) as client:
         before = client.options("/v1/mask/image", headers=origin | asks)
         assert before.headers["access-control-allow-origin"] == "https://console.example"
         assert "x-subject-id" in before.headers["access-control-allow-headers"].lower()
         answer = client.post("/v1/mask/image", content=photo, headers=origin)
         assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "https://console.example")
-        assert "X-Faces-Masked" in answer.headers["access-control-expose-headers"]
+        for read in ("X-Faces-Masked", "Inference-Header-Content-Length"):
+            assert read in answer.headers["access-control-expose-headers"], "binary tensors cannot be read without it"
         for _ in range(10):
             refused = client.post("/v1/mask/image", content=photo, headers=origin)
         assert refused.status_code == 429

@@ -11,6 +11,7 @@ from masking.errors import EmptyMedia, MediaTooLarge
 from services.asgi import upload
 from services.asgi.errors import BrokenBody, SlowBody, StorageFull
 from services.asgi.upload import save_media
+from tests.patience import PATIENCE_SECONDS, until_true
 
 FORM = {"Content-Type": "multipart/form-data; boundary=limit"}
 PART = b'--limit\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n'
@@ -34,7 +35,7 @@ class Sender:
         if self.end == "leaves":
             return {"type": "http.disconnect"}
         if self.end == "hangs":
-            await asyncio.sleep(60)
+            await asyncio.sleep(2 * PATIENCE_SECONDS)
         return {"type": "http.request", "body": b"", "more_body": False}
 
 
@@ -43,8 +44,8 @@ def save(
     sender: Sender,
     headers: dict[str, str] | None = None,
     limit: int = 10_000_000,
-    seconds: float = 10,
-    idle: float = 10,
+    seconds: float = PATIENCE_SECONDS,
+    idle: float = PATIENCE_SECONDS,
     has_room: Callable[[int], bool] = lambda _: True,
 ) -> int:
     raw = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
@@ -126,9 +127,10 @@ def test_a_cancelled_upload_leaves_nothing(path: Path) -> None:
 
     async def run() -> None:
         request = Request({"type": "http", "headers": []}, Sender([MEGABYTE], "hangs").receive)
-        task = asyncio.create_task(save_media(request, path, 10_000_000, 60, 60, lambda _: True))
-        await asyncio.sleep(0.1)
-        assert there()
+        task = asyncio.create_task(
+            save_media(request, path, 10_000_000, PATIENCE_SECONDS, PATIENCE_SECONDS, lambda _: True)
+        )
+        await until_true(there)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

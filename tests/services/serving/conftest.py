@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from mlops.metrics import Metrics
 from mlops.predictions.capture_file import Capture
 from mlops.predictions.row import Prediction
 from mlops.registry.bundle import install
-from mlops.settings import Settings, load_settings
+from mlops.settings import Settings
 from pipelines.demo_model import graph_of
 from pipelines.generic_bundle import assemble
 from services.asgi.app import Part, create_app
@@ -26,6 +25,8 @@ from services.asgi.health import Readiness
 from services.asgi.server import server_config
 from services.serving.predict import Generic, generic_endpoints
 from services.serving.subject import Overrides
+from tests.patience import PATIENCE_SECONDS, until
+from tests.services.places import settings_of
 
 
 @dataclass
@@ -106,12 +107,7 @@ def demo_root(demo_bundle: tuple[Path, str], tmp_path_factory: pytest.TempPathFa
 
 
 def generic_settings(root: Path, **variables: object) -> Settings:
-    given = {
-        "MASKER_REGISTRY__BUNDLES_PATH": str(root),
-        "MASKER_REGISTRY__TRAFFIC_SECONDS": "0.02",
-        "MASKER_SERVER__PORT": "0",
-    }
-    return load_settings(environ=given | {f"MASKER_{name.upper()}": str(value) for name, value in variables.items()})
+    return settings_of(**{"registry__bundles_path": root, "server__port": 0} | variables)
 
 
 @contextmanager
@@ -130,8 +126,7 @@ def serving_generic(root: Path, hot: bool, **variables: object) -> Iterator[Serv
     server = uvicorn.Server(server_config(app, settings.server))
     thread = threading.Thread(target=server.run)
     thread.start()
-    while not server.started:
-        time.sleep(0.002)
+    until(lambda: server.started, 0.002)
     try:
         yield Served(
             server.servers[0].sockets[0].getsockname()[1],
@@ -144,7 +139,7 @@ def serving_generic(root: Path, hot: bool, **variables: object) -> Iterator[Serv
         )
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive()
 
 
@@ -161,8 +156,9 @@ def serve_generic() -> Callable[..., AbstractContextManager[Served]]:
 @pytest.fixture(scope="session")
 def both(demo_root: Path) -> Iterator[tuple[Served, Served]]:
     """The demo model behind the hot protocol, and behind FastAPI alone."""
+    limits = {"serving__predict_bytes": 200_000, "serving__predict_json_bytes": 190_000}
     with contextlib.ExitStack() as stack:
         yield (
-            stack.enter_context(serving_generic(demo_root, True, serving__predict_bytes=200_000)),
-            stack.enter_context(serving_generic(demo_root, False, serving__predict_bytes=200_000)),
+            stack.enter_context(serving_generic(demo_root, True, **limits)),
+            stack.enter_context(serving_generic(demo_root, False, **limits)),
         )

@@ -13,6 +13,7 @@ from mlops.rollout.traffic import Split, Variant
 from services.asgi.errors import NotReady, UnknownVariant
 from services.serving.endpoints import Endpoint
 from services.serving.watcher import Source, watch
+from tests.patience import PATIENCE_SECONDS, until_true
 
 DIGEST = "0" * 64
 pytestmark = pytest.mark.anyio
@@ -50,7 +51,7 @@ class Shelf:
     def load(self, variant: Variant) -> Version:
         self.loads.append(variant.version)
         if variant.version in self.slow:
-            assert self.gate.wait(20)
+            assert self.gate.wait(PATIENCE_SECONDS)
         if variant.version in self.broken:
             raise RuntimeError(variant.version)
         return Version(variant.version)
@@ -81,14 +82,6 @@ def followed(shelf: Shelf, endpoint: Endpoint[Version]) -> Iterator[None]:
     finally:
         shelf.gate.set()
         task.cancel()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it did not come about")
 
 
 def serves(endpoint: Endpoint[Version], version: str) -> Callable[[], bool]:
@@ -159,11 +152,11 @@ async def test_a_rollback_waits_for_no_load(endpoint: Endpoint[Version], shelf: 
     shelf.split = split("1", v2=0.5)
     shelf.slow = {"3"}
     with followed(shelf, endpoint):
-        await until(lambda: "v2_version" in endpoint.readiness().facts)
+        await until_true(lambda: "v2_version" in endpoint.readiness().facts)
         shelf.split = split("1", v2=0.2, v3=0.5)
-        await until(lambda: "3" in shelf.loads)
+        await until_true(lambda: "3" in shelf.loads)
         shelf.split = split("1")
-        await until(lambda: "v2_version" not in endpoint.readiness().facts)
+        await until_true(lambda: "v2_version" not in endpoint.readiness().facts)
         assert not shelf.gate.is_set(), "3 is being loaded all the while"
         assert endpoint.current().version == "1"
 
@@ -171,10 +164,10 @@ async def test_a_rollback_waits_for_no_load(endpoint: Endpoint[Version], shelf: 
 async def test_a_candidate_that_is_there_serves_while_another_loads(endpoint: Endpoint[Version], shelf: Shelf) -> None:
     shelf.split, shelf.slow = split("1", v2=0.0, v3=0.0), {"2"}
     with followed(shelf, endpoint):
-        await until(serves(endpoint, "1"))
+        await until_true(serves(endpoint, "1"))
         assert shelf.loads[0] == "1", "the champion goes before all"
         shelf.gate.set()
-        await until(lambda: {"v2_version", "v3_version"} <= endpoint.readiness().facts.keys())
+        await until_true(lambda: {"v2_version", "v3_version"} <= endpoint.readiness().facts.keys())
 
 
 async def test_the_version_before_comes_back_without_being_loaded(endpoint: Endpoint[Version], shelf: Shelf) -> None:
@@ -182,30 +175,30 @@ async def test_the_version_before_comes_back_without_being_loaded(endpoint: Endp
     with followed(shelf, endpoint):
         for version in ("1", "2", "1", "2"):
             shelf.split = split(version)
-            await until(serves(endpoint, version))
+            await until_true(serves(endpoint, version))
         assert shelf.loads == ["1", "2"]
         for version in ("3", "1"):
             shelf.split = split(version)
-            await until(serves(endpoint, version))
+            await until_true(serves(endpoint, version))
         assert shelf.loads == ["1", "2", "3", "1"], "only one is kept beside those that serve"
 
 
 async def test_each_try_of_a_broken_candidate_is_told(endpoint: Endpoint[Version], shelf: Shelf) -> None:
     shelf.split, shelf.broken = split("1", v2=1.0), {"2"}
     with followed(shelf, endpoint):
-        await until(lambda: len(shelf.refused) >= 2)
+        await until_true(lambda: len(shelf.refused) >= 2)
         assert set(shelf.refused) == {"2"}
         assert endpoint.choose("x").model.version == "1"
         shelf.broken = set()
-        await until(lambda: endpoint.choose("x").model.version == "2")
+        await until_true(lambda: endpoint.choose("x").model.version == "2")
 
 
 async def test_a_champion_that_is_broken_leaves_all_as_it_was(endpoint: Endpoint[Version], shelf: Shelf) -> None:
     shelf.split = split("1", v2=0.5)
     with followed(shelf, endpoint):
-        await until(lambda: "v2_version" in endpoint.readiness().facts)
+        await until_true(lambda: "v2_version" in endpoint.readiness().facts)
         shelf.broken = {"3"}
         shelf.split = split("3")
-        await until(lambda: "3" in shelf.refused)
+        await until_true(lambda: "3" in shelf.refused)
         assert endpoint.current().version == "1"
         assert endpoint.readiness().facts["v2_version"] == "2"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect, Request
 
 from masking.errors import DamagedMedia, DeadlineExceeded, ModelError, PolicyError
+from mlops.logging import request_id
 from mlops.predictions.capture_file import Capture
 from mlops.predictions.row import Prediction
 from mlops.rollout.traffic import Split, Variant
@@ -32,6 +33,9 @@ class Desk:
         self.rows.append(row)
 
     def wanted(self, identity: str) -> bool:
+        return False
+
+    def wanted_of(self, identity: str, share: float) -> bool:
         return False
 
     def wants_raw(self, endpoint: str) -> bool:
@@ -91,6 +95,30 @@ def test_who_picks_a_variant_is_no_part_of_an_experiment(
         account.chosen = Chosen(MODEL, CHAMPION, made)
     (row,) = desk.rows
     assert (row.variant, row.release, row.experiment) == ("champion", "a-release", experiment)
+
+
+@pytest.mark.parametrize(
+    ("headers", "experiment", "subject"),
+    [
+        ({"x_subject_id": "ann"}, "", "ann"),
+        ({"cookie": "masker_session=s1"}, "", "s1"),
+        ({}, "", ""),
+        ({}, "an-experiment", "a-request"),
+        ({"x_variant": "champion"}, "an-experiment", ""),
+    ],
+)
+def test_who_is_not_named_has_a_subject_in_experiments_alone(
+    desk: Desk, ledger: Ledger, headers: dict[str, str], experiment: str, subject: str
+) -> None:
+    token = request_id.set("a-request")
+    try:
+        with ledger.of(request(**headers), "faces", untold) as account:
+            split = Split("model", (CHAMPION,), release="a-release", experiment=experiment)
+            account.chosen = Chosen(MODEL, CHAMPION, split)
+            ledger.failed(account, "faces", ModelError("nonsense"))
+    finally:
+        request_id.reset(token)
+    assert [row.subject for row in desk.rows] == [subject] * 2
 
 
 def test_who_may_not_pick_is_refused_and_told(desk: Desk, ledger: Ledger) -> None:

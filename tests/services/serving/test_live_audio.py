@@ -1,12 +1,16 @@
 import contextlib
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from starlette.testclient import TestClient, WebSocketDenialResponse, WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
+
+from masking.voice import policy
+from tests.patience import until
 
 LIVE = "ws://127.0.0.1:8000/v1/live/audio"
 VIDEO = "ws://127.0.0.1:8000/v1/live"
@@ -31,7 +35,11 @@ def chunks(talk: np.ndarray) -> list[bytes]:
     return [pcm[at : at + CHUNK].tobytes() for at in range(0, len(pcm) - CHUNK, CHUNK)]
 
 
-def test_each_chunk_comes_back_masked_with_its_latency(client: TestClient, chunks: list[bytes]) -> None:
+def test_each_chunk_comes_back_masked_with_its_latency(
+    client: TestClient, chunks: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A disguise keeps much of a voice: how much depends on the key, which is another one each time.
+    monkeypatch.setattr(policy, "secrets", SimpleNamespace(token_bytes=bytes))
     with client.websocket_connect(f"{LIVE}?style=disguise") as socket:
         answers = [answer(socket, chunk) for chunk in chunks]
     for told, _ in answers:
@@ -108,7 +116,8 @@ def test_a_chunk_that_takes_too_long_is_silent_and_the_next_ones_are_not(
         assert "too long" in told["fault"]
         assert not masked.any()
         voices.gate.set()
-        assert answer(socket, chunks[0])[0]["fault"] == ""
+        # On a busy machine the next one may be late, too.
+        until(lambda: answer(socket, chunks[0])[0]["fault"] == "")
 
 
 @pytest.mark.parametrize(
@@ -118,6 +127,7 @@ def test_a_chunk_that_takes_too_long_is_silent_and_the_next_ones_are_not(
         ("background=nonsense", "background"),
         ("rate=96000", "rate"),
         ("rate=1", "rate"),
+        ("rate=fast&channels=two&consistent=perhaps", "query.rate: "),
         ("channels=7", "channels"),
         ("threshold=.2", "parameters"),
     ],
@@ -159,8 +169,7 @@ def test_a_new_champion_takes_over_and_begins_with_silence(
         before = [answer(socket, chunk) for chunk in chunks]
         assert any(masked.any() for _, masked in before)
         voices.version = "2"
-        while client.get("/readyz").json()["voice_version"] != "2":
-            pass
+        until(lambda: client.get("/readyz").json()["voice_version"] == "2")
         told, masked = answer(socket, chunks[0])
         assert (told["model_version"], told["fault"], masked.any()) == ("2", "", False)
 

@@ -1,5 +1,4 @@
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -7,22 +6,15 @@ import pytest
 from starlette.testclient import TestClient
 
 from masking.errors import ModelError
-from mlops.predictions.capture_file import MASKED, Capture, read_captures
+from mlops.predictions.capture_file import MASKED, Capture, files, read_captures
 from mlops.predictions.captures import seals
 from mlops.rollout.router import place
 from mlops.rollout.traffic import Variant
 from mlops.settings import load_settings
+from tests.patience import until
 
 MASK, DETECT, AUDIO, LIVE = "/v1/mask/image", "/v1/detect/image", "/v1/mask/audio", "ws://127.0.0.1:8000/v1/live"
 NEW = {"Cache-Control": "no-store"}
-
-
-def until(condition: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        time.sleep(0.005)
-    raise AssertionError("it did not come about")
 
 
 def stands(client: TestClient, version: str) -> Callable[[], bool]:
@@ -176,7 +168,8 @@ def test_every_way_out_leaves_a_row(client: TestClient, photo: bytes, prediction
     assert {(answer.headers["x-variant"], answer.headers["x-model-version"]) for answer in answers} == {
         ("champion", "1")
     }
-    assert rows[0]["subject"] == rows[1]["subject"] not in (rows[2]["subject"], "somebody")
+    assert rows[0]["subject"] == rows[1]["subject"] not in ("", "somebody")
+    assert {row["subject"] for row in rows[2:]} == {""}
     assert rows[0]["faces"] == 2
     assert rows[0]["seconds"] > 0
     assert {"queue", "decode", "detect", "mask", "encode"} <= rows[0]["stages"].keys()
@@ -198,7 +191,9 @@ def test_a_shadow_gets_copies_and_answers_nobody(
         "2",
         "ok",
     )
-    assert shadow["counts"] == {"faces": 2.0, "champion_faces": 2.0}
+    open_share = real["counts"]["utility"]
+    assert shadow["counts"] == {"faces": 2.0, "champion_faces": 2.0, "utility": open_share}
+    assert open_share == pytest.approx(1 - 2 * 48 * 64 / (320 * 240), abs=0.02), "what lies under no mask"
     assert shadow["identity"] != real["identity"] == answer.headers["x-prediction-id"]
 
 
@@ -282,11 +277,28 @@ def test_samples_of_masked_output_are_kept_and_of_what_came_in_nothing(
     assert photo not in (real.output, shadow.output)
 
 
+@pytest.mark.parametrize(("share", "expected"), [(1e-9, {"challenger"}), (0.0, set())])
+def test_of_a_candidate_more_is_kept_for_the_judge(
+    make_client: Callable[..., Any],
+    registry: Any,
+    picture: Callable[..., bytes],
+    rows_of: dict[str, Any],
+    share: float,
+    expected: set[str],
+) -> None:
+    with make_client(capture__share=share, capture__release_share=1) as client:
+        registry.put_beside("2", 0.02)
+        until(stands(client, "2"))
+        for below, at_least in ((0.02, 0.0), (1.0, 0.02)):
+            client.post(MASK, content=picture(), headers=NEW | {"X-Subject-Id": subject(below, at_least)})
+    # As many of the champion's as of the candidate's: one in fifty.
+    assert {each.variant for each in captures(rows_of)} - {"champion"} == expected
+
+
 def captures(rows_of: dict[str, Any]) -> list[Capture]:
     settings = load_settings(environ={f"MASKER_{name.upper()}": str(value) for name, value in rows_of.items()})
     seal = seals(settings.capture, None)[MASKED]
-    files = sorted(settings.capture.path.glob(f"*{MASKED}"))
-    return [capture for file in files for capture in read_captures(file, seal)]
+    return [capture for place in files(settings.capture.path, MASKED) for capture in read_captures(place, seal)]
 
 
 def test_voices_have_variants_too_and_a_candidate_that_fails_fails_nobody(

@@ -1,11 +1,12 @@
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from masking.errors import ModelError
 from mlops.metrics import Metrics
+from tests.patience import PATIENCE_SECONDS, until_true
 
 MASK = "/v1/mask/image"
 NEW = {"Cache-Control": "no-store"}
@@ -15,14 +16,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(autouse=True)
 def _faces_alone(voices: Any) -> None:
     voices.version = None
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    for _ in range(1000):
-        if await condition():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it did not come about")
 
 
 def swaps(metrics: Metrics, outcome: str) -> float:
@@ -44,7 +37,7 @@ async def test_it_serves_as_soon_as_there_is_a_model(
         async def ready() -> bool:
             return bool((await client.get("/readyz")).status_code == 200)
 
-        await until(ready)
+        await until_true(ready)
         told = (await client.get("/readyz")).json()
         assert told == {
             "ready": True,
@@ -73,10 +66,10 @@ async def test_a_new_champion_is_swapped_in_under_load_without_a_failed_request(
 
         async def publish() -> None:
             for version in ("2", "3", "4"):
-                await until(answered)
+                await until_true(answered)
                 registry.version = version
 
-        await asyncio.wait_for(asyncio.gather(publish(), *(ask() for _ in range(3))), 20)
+        await asyncio.wait_for(asyncio.gather(publish(), *(ask() for _ in range(3))), PATIENCE_SECONDS)
         shown = (await client.get("/metrics")).text
     assert set(statuses) == {200}
     assert set(versions) == {"1", "2", "3", "4"}
@@ -95,7 +88,7 @@ async def test_a_new_champion_answers_what_the_old_one_had_answered(
         async def swapped() -> bool:
             return bool((await client.get("/readyz")).json()["version"] == "2")
 
-        await until(swapped)
+        await until_true(swapped)
         assert (await client.post(MASK, content=photo)).headers["x-cache"] == "miss"
 
 
@@ -109,7 +102,7 @@ async def test_a_model_that_cannot_be_loaded_leaves_the_old_one_and_is_tried_aga
         async def failed_twice() -> bool:
             return swaps(metrics, "failed") >= 2
 
-        await until(failed_twice)
+        await until_true(failed_twice)
         answer = await client.post(MASK, content=photo)
         assert (answer.status_code, answer.headers["x-model-version"]) == (200, "1")
         registry.error = None
@@ -117,26 +110,33 @@ async def test_a_model_that_cannot_be_loaded_leaves_the_old_one_and_is_tried_aga
         async def recovered() -> bool:
             return bool((await client.get("/readyz")).json()["version"] == "2")
 
-        await until(recovered)
-        loads = registry.loads
-        await asyncio.sleep(0.1)
+        await until_true(recovered)
+        loads, looked = registry.loads, registry.looks
+        await until_true(lambda: registry.looks > looked + 3)
         assert registry.loads == loads, "what is loaded is not loaded again"
 
 
 @pytest.mark.parametrize("fault", [None, PermissionError("champion.json")])
 async def test_a_pointer_that_has_gone_changes_nothing(
-    make_async_client: Callable[..., Any], photo: bytes, registry: Any, fault: Exception | None
+    make_async_client: Callable[..., Any],
+    photo: bytes,
+    registry: Any,
+    fault: Exception | None,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with make_async_client() as client:
+        looked = registry.looks
         registry.version, registry.stamp_error = None, fault
-        await asyncio.sleep(0.1)
+        await until_true(lambda: registry.looks > looked + 3)
         assert (await client.post(MASK, content=photo)).status_code == 200
+        said = [each for each in caplog.records if "cannot be read" in each.message]
+        assert len(said) == (fault is not None), "what lasts is told once"
         registry.version, registry.stamp_error = "2", None
 
         async def swapped() -> bool:
             return bool((await client.get("/readyz")).json()["version"] == "2")
 
-        await until(swapped)
+        await until_true(swapped)
 
 
 async def test_models_of_faces_and_of_voices_come_and_go_by_themselves(
@@ -150,7 +150,7 @@ async def test_models_of_faces_and_of_voices_come_and_go_by_themselves(
         async def both() -> bool:
             return bool((await client.get("/readyz")).json().get("voice_version") == "5")
 
-        await until(both)
+        await until_true(both)
         told = (await client.get("/readyz")).json()
         digest = told.pop("voice_bundle")
         assert len(digest) == 64
@@ -162,6 +162,6 @@ async def test_models_of_faces_and_of_voices_come_and_go_by_themselves(
         async def failed() -> bool:
             return swaps(metrics, "failed") > before
 
-        await until(failed)
+        await until_true(failed)
         assert (await client.get("/readyz")).json()["voice_version"] == "5", "the old one goes on"
         assert (await client.post(MASK, content=photo)).status_code == 200

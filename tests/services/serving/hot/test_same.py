@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.patience import PATIENCE_SECONDS
+
 OWN = {"date", "x-request-id", "x-prediction-id", "content-length"}
 ROW = [round(0.01 * place, 2) for place in range(64)]
 JSON = "Content-Type: application/json"
@@ -26,7 +28,7 @@ def request(path: str, body: bytes, *headers: str, method: str = "POST", host: s
 
 
 def ask(port: int, sent: bytes) -> tuple[int, dict[str, str], bytes]:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as line:
         line.sendall(sent)
         return read_answer(line.makefile("rb"))
 
@@ -78,6 +80,8 @@ def binary(rows: int = 1, size: int | None = None, **other: object) -> tuple[byt
 
 BINARY, BINARY_LENGTH = binary()
 SHORT, SHORT_LENGTH = binary(size=8)
+HUGE, HUGE_LENGTH = binary(750)
+MUCH = inference()
 MANY, MANY_LENGTH = binary(5, parameters={"binary_data_output": True})
 TABLE = [
     (200, request(PREDICT, features([ROW]), JSON)),
@@ -108,6 +112,10 @@ TABLE = [
     (422, request(PREDICT, b"[" * 5000, JSON)),
     (400, request(PREDICT, b"", JSON)),
     (413, request(PREDICT, b"x" * 200_001, JSON)),
+    (413, request(PREDICT, features([ROW]) + b" " * 190_000, JSON)),
+    (413, request(INFER, inference() + b" " * 190_000, JSON)),
+    (413, request(INFER, MUCH + b" " * 190_000, f"Inference-Header-Content-Length: {len(MUCH) + 190_000}")),
+    (200, request(INFER, HUGE, HUGE_LENGTH)),
     (200, request(PREDICT, features([ROW] * 500), JSON)),
     (400, request(PREDICT, features([ROW]), JSON, host="evil.example")),
     (400, request(PREDICT, features([ROW]), JSON, host="")),
@@ -134,6 +142,7 @@ TABLE = [
     (400, request(INFER, BINARY, "Inference-Header-Content-Length: 99999")),
     (400, request(INFER, BINARY, "Inference-Header-Content-Length: -1")),
     (400, request(INFER, BINARY, "Inference-Header-Content-Length: many")),
+    (400, request(INFER, BINARY, f"Inference-Header-Content-Length: {'9' * 5000}")),
     (400, request(INFER, inference(tensor(name="other")), JSON)),
     (400, request(INFER, inference(tensor(), tensor()), JSON)),
     (400, request(INFER, inference(tensor(datatype="FP64")), JSON)),
@@ -169,7 +178,7 @@ def test_chunked_bodies_and_those_who_ask_first_go_to_fastapi(both: tuple[Any, A
     chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
     assert compare(both, request(PREDICT, chunked, JSON, "Transfer-Encoding: chunked")) == 200
     for served in both:
-        with socket.create_connection(("127.0.0.1", served.port), timeout=10) as line:
+        with socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE_SECONDS) as line:
             head, _, _ = request(PREDICT, body, JSON, "Expect: 100-continue").partition(b"\r\n\r\n")
             line.sendall(head + b"\r\n\r\n")
             stream = line.makefile("rb")
