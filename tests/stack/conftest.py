@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HOST = "http://127.0.0.1"
 
 
-def _compose(*arguments: str, timeout: float = 180) -> str:
+def _compose(*arguments: str, timeout: float = 600) -> str:
     done = subprocess.run(
         ["docker", "compose", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False
     )
@@ -27,7 +27,8 @@ def _compose(*arguments: str, timeout: float = 180) -> str:
     return done.stdout
 
 
-def _until(question: Callable[[], Any], seconds: float = 60) -> Any:
+def _until(question: Callable[[], Any], seconds: float = 300) -> Any:
+    # Many times what anything takes: a busy machine is no fault of the stack's.
     end = time.monotonic() + seconds
     while True:
         try:
@@ -77,7 +78,7 @@ def _ready(client: httpx2.Client) -> bool:
 
 
 def _client(port_variable: str, port: int) -> httpx2.Client:
-    return httpx2.Client(base_url=f"{HOST}:{os.environ.get(port_variable, port)}", timeout=60)
+    return httpx2.Client(base_url=f"{HOST}:{os.environ.get(port_variable, port)}", timeout=120)
 
 
 @pytest.fixture(scope="session")

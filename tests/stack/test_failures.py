@@ -20,7 +20,7 @@ def test_masking_goes_on_without_redis(proxy: httpx2.Client, photo: bytes, compo
         for _ in range(6):
             answer = proxy.post("/v1/mask/image", content=photo, headers=JPEG)
             assert answer.status_code == 200
-            assert answer.headers["X-Faces-Masked"] == "1"
+            assert int(answer.headers["X-Faces-Masked"]) >= 1
             assert answer.headers["X-Cache"] in {"miss", "hit-memory"}
     finally:
         compose("up", "--detach", "--wait", "redis")
@@ -71,7 +71,7 @@ def test_a_moved_alias_swaps_the_model_without_a_restart(
     assert created.status_code == 200, created.text
     try:
         promote(created.json()["model_version"]["version"])
-        assert masked().headers["X-Faces-Masked"] == "1"
+        assert int(masked().headers["X-Faces-Masked"]) >= 1
     finally:
         promote(before["version"])
     assert compose("ps", "--format", "{{.ID}} {{.CreatedAt}}", "serving") == started

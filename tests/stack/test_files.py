@@ -12,6 +12,7 @@ from grafana.generate import DASHBOARDS, rendered
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
 SERVICES = COMPOSE["services"]
+BOARDS = ROOT / "grafana" / "dashboards"
 RULES = sorted((ROOT / "configs/prometheus/rules").glob("*.yml"))
 TESTS = sorted((ROOT / "configs/prometheus/tests").glob("*.yml"))
 DOCKERFILES = sorted((ROOT / "services").glob("*/Dockerfile"))
@@ -96,6 +97,62 @@ def test_panels_have_numbers_letters_and_the_provisioned_source() -> None:
             assert panel["description"]
             assert [target["refId"] for target in panel["targets"]] == list("ABCDEFGH"[: len(panel["targets"])])
             assert {target["datasource"]["uid"] for target in panel["targets"]} == {"prometheus"}
+
+
+def asked() -> set[str]:
+    """Every expression of a panel, a rule or an alert."""
+    panels = [panel for name in DASHBOARDS for panel in json.loads((BOARDS / name).read_text("utf-8"))["panels"]]
+    groups = [group for path in RULES for group in yaml.safe_load(path.read_text("utf-8"))["groups"]]
+    shown = {target["expr"] for panel in panels for target in panel.get("targets", [])}
+    return shown | {rule["expr"] for group in groups for rule in group["rules"]}
+
+
+def test_every_metric_that_is_asked_for_is_one_that_the_code_has() -> None:
+    sources = [path for folder in ("mlops", "services") for path in (ROOT / folder).rglob("*.py")]
+    there = {name for path in sources for name in re.findall(r'"(masker_[a-z_]+)"', path.read_text("utf-8"))}
+    # A counter's name may be given without its ending, and a histogram is asked for by its parts.
+    there |= {f"{name}{part}" for name in there for part in ("_total", "_bucket", "_count", "_sum")}
+    named = {name for expression in asked() for name in re.findall(r"(?<![:\w])masker_[a-z_]+", expression)}
+    assert len(named) > 40
+    assert named - there == set()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "masker_releases_open",
+        "masker_variant_weight",
+        "masker_variant_requests_total",
+        "masker_variant_seconds_bucket",
+        "masker_model_swaps_total",
+        "masker_experiments_open",
+        "masker_experiment_subjects",
+        "masker_experiment_sample_ratio_p",
+        "masker_predictions_written_total",
+        "masker_predictions_lost_total",
+        "masker_predictions_spool_bytes",
+        "masker_predictions_landed_seconds",
+        "masker_captures_total",
+        "masker_captures_room_bytes",
+        "masker_judged_faces_total",
+        "masker_round_success_seconds",
+    ],
+)
+def test_what_a_release_hangs_on_is_shown(name: str) -> None:
+    panels = json.loads((BOARDS / "releases.json").read_text("utf-8"))["panels"]
+    assert any(name in target["expr"] for panel in panels for target in panel.get("targets", []))
+
+
+def test_no_two_panels_of_a_dashboard_lie_over_each_other() -> None:
+    for name in DASHBOARDS:
+        taken: set[tuple[int, int]] = set()
+        for panel in json.loads((BOARDS / name).read_text("utf-8"))["panels"]:
+            place = panel["gridPos"]
+            columns = range(place["x"], place["x"] + place["w"])
+            cells = {(x, y) for x in columns for y in range(place["y"], place["y"] + place["h"])}
+            assert place["x"] + place["w"] <= 24
+            assert not cells & taken, (name, panel["title"])
+            taken |= cells
 
 
 @pytest.mark.parametrize("name", ["masker_jobs_", "masker_job_seconds", "masker_live_"])
