@@ -13,10 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
-import msgspec
-
 from mlops.database import Database, DatabaseAway
 from mlops.metrics import Metrics
+from mlops.predictions.alike import alike, lines
 from mlops.predictions.row import Prediction
 from mlops.predictions.seldom import Seldom
 from mlops.predictions.settings import PredictionSettings
@@ -76,7 +75,6 @@ class Recorder:
         self._taken = metrics.predictions_written
         self._waiting = metrics.predictions_spool_bytes
         self._lost = {reason: metrics.predictions_lost.labels(reason) for reason in LOSSES}
-        self._encoder = msgspec.json.Encoder()
         self._secret = secret
         self._hashed: Callable[[str], str] = str
         self._losing = Seldom(log, "rows of predictions were lost")
@@ -129,9 +127,9 @@ class Recorder:
         while self._rows:
             batch = [self._rows.popleft() for _ in range(min(len(self._rows), self._settings.batch_rows))]
             self._tell(batch)
-            lines, count = self._encoded(batch)
+            data, count = self._encoded(batch)
             try:
-                self._spool.append(lines)
+                self._spool.append(data)
             except (SpoolFull, OSError) as error:
                 self._lost["spool"].inc(count)
                 self._losing.note(count, error)
@@ -145,9 +143,6 @@ class Recorder:
             # Whatever is wrong with one row, all of them are kept.
             log.exception("rows of predictions were not counted")
 
-    def _nameless(self, row: Prediction) -> Prediction:
-        return msgspec.structs.replace(row, subject=self._hashed(row.subject)) if row.subject else row
-
     def _seal(self) -> None:
         try:
             self._spool.seal()
@@ -157,19 +152,26 @@ class Recorder:
 
     def _encoded(self, batch: Sequence[Prediction]) -> tuple[bytes, int]:
         try:
-            return self._encoder.encode_lines([self._nameless(row) for row in batch]), len(batch)
+            return self._lines(batch), len(batch)
         except Exception:
             # Whatever is wrong with one row, the others and the thread go on.
             log.exception("a row of a prediction cannot be encoded")
-            lines = [line for row in batch if (line := self._line(row))]
-            return b"".join(lines), len(lines)
+            each = [line for row in batch if (line := self._line(row))]
+            return b"".join(each), len(each)
 
     def _line(self, row: Prediction) -> bytes:
         try:
-            return self._encoder.encode(self._nameless(row)) + b"\n"
+            return self._lines([row])
         except Exception:  # noqa: BLE001  # told above
             self._lost["unencodable"].inc()
             return b""
+
+    def _lines(self, rows: Sequence[Prediction]) -> bytes:
+        """Return rows as they lie on disk, where nobody is named."""
+        groups = alike(rows)
+        for group in groups:
+            group.subject = [subject and self._hashed(subject) for subject in group.subject]
+        return lines(groups)
 
     def _keep_bringing(self) -> None:
         next_look = time.monotonic()
@@ -179,8 +181,7 @@ class Recorder:
             if ending:
                 return
             if time.monotonic() >= next_look:
-                self._tried(self._bring_orphans)
-                self._waiting.set(lying_bytes(self._settings.spool_path))
+                self._tried(self._look_around)
                 next_look = time.monotonic() + ORPHAN_SECONDS
             if self._away.is_set():
                 self._closing.wait(RETRY_SECONDS)
@@ -205,8 +206,12 @@ class Recorder:
         for segment in self._spool.sealed():
             self._account(*self._writer.bring(segment))
 
-    def _bring_orphans(self) -> None:
-        self._account(*self._writer.bring_orphans(self._settings.spool_path))
+    def _look_around(self) -> None:
+        """Bring what dead processes left, and tell how much lies there, whether it could be brought or not."""
+        try:
+            self._account(*self._writer.bring_orphans(self._settings.spool_path))
+        finally:
+            self._waiting.set(lying_bytes(self._settings.spool_path))
 
     def _account(self, taken: int, lost: Mapping[str, int]) -> None:
         self._taken.inc(taken)

@@ -1,7 +1,7 @@
 """Rows on disk, between a process that answers requests and the database.
 
     <root>/<process>/lock            held by the process as long as it lives
-    <root>/<process>/<number>.rows   a segment: a row a line, as JSON
+    <root>/<process>/<number>.rows   a segment: a line is rows that are alike, as JSON
 
 A segment is whole once it is sealed. A process that was killed leaves its folder, and its lock falls open: whoever gets
 the lock brings its segments in. No segment is ever in two hands.
@@ -11,19 +11,17 @@ import fcntl
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from mlops.predictions.row import Prediction
+from mlops.folders import entries
+from mlops.predictions.alike import Alike, read_line
 
 SEGMENT_BYTES: Final = 1 << 20
 """A segment that nobody takes grows to this."""
 LOCK: Final = "lock"
 ENDING: Final = ".rows"
-LINE: Final = msgspec.json.Decoder(Prediction)
 
 
 class SpoolFull(Exception):
@@ -95,18 +93,23 @@ class Spool:
         return self._segment_bytes >= SEGMENT_BYTES
 
     def seal(self) -> None:
-        """Close the open segment, if there is one, so that it can be taken."""
+        """Close the open segment, if there is one, so that it can be taken.
+
+        Raises:
+            OSError: The disk does not take it: the segment is brought in once this process has ended.
+        """
         if self._segment is None:
             return
-        os.close(self._segment)
-        name = f"{self._number:012d}{ENDING}"
-        (self._folder / f"{name}.open").rename(self._folder / name)
+        segment, name = self._segment, f"{self._number:012d}{ENDING}"
+        # Its number may be another file's as soon as it is closed: nothing is to be written there, whatever happens.
         self._segment, self._segment_bytes = None, 0
         self._number += 1
+        os.close(segment)
+        (self._folder / f"{name}.open").rename(self._folder / name)
 
     def sealed(self) -> list[Path]:
         """Return the sealed segments of this process, oldest first."""
-        return sorted(self._folder.glob(f"*{ENDING}"))
+        return entries(self._folder, f"*{ENDING}")
 
     def close(self) -> None:
         """Give the folder up; one without segments is removed."""
@@ -118,17 +121,18 @@ class Spool:
             self._lock = None
 
 
-def read_segment(place: Path) -> tuple[list[Prediction], int]:
-    """Return the rows of a segment, and how many of its lines are damaged, such as one that a kill cut off.
+def read_segment(place: Path) -> tuple[list[Alike], int]:
+    """Return the rows of a segment, and how many are damaged, as `mlops.predictions.alike.read_line` counts them.
 
     Raises:
         OSError: It cannot be read.
     """
-    data = place.read_bytes()
-    try:
-        return LINE.decode_lines(data), 0
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return _whole_lines(data.splitlines())
+    whole, damaged = [], 0
+    for line in place.read_bytes().splitlines():
+        rows, others = read_line(line)
+        whole += rows
+        damaged += others
+    return whole, damaged
 
 
 def orphans(root: Path) -> Iterator[Sequence[Path]]:
@@ -136,34 +140,22 @@ def orphans(root: Path) -> Iterator[Sequence[Path]]:
 
     A folder whose segments are all gone when the next is asked for is removed.
     """
-    for folder in sorted(root.glob("*/")):
+    for folder in entries(root):
         with _locked(folder) as mine:
             if mine:
-                yield sorted([*folder.glob(f"*{ENDING}"), *folder.glob(f"*{ENDING}.open")])
-                if not any(folder.glob(f"*{ENDING}*")):
+                yield sorted([*entries(folder, f"*{ENDING}"), *entries(folder, f"*{ENDING}.open")])
+                if not entries(folder, f"*{ENDING}*"):
                     _remove(folder)
 
 
 def lying_bytes(root: Path) -> int:
     """Return how many bytes of segments lie below a root."""
     total = 0
-    for place in root.glob(f"*/*{ENDING}*"):
-        try:
+    for place in (place for folder in entries(root) for place in entries(folder, f"*{ENDING}*")):
+        # One that was just brought in is gone.
+        with suppress(FileNotFoundError):
             total += place.stat().st_size
-        except FileNotFoundError:
-            # It was just brought in.
-            continue
     return total
-
-
-def _whole_lines(lines: Sequence[bytes]) -> tuple[list[Prediction], int]:
-    rows, damaged = [], 0
-    for line in lines:
-        try:
-            rows.append(LINE.decode(line))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            damaged += 1
-    return rows, damaged
 
 
 @contextmanager

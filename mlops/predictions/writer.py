@@ -1,9 +1,8 @@
 """Brings segments of rows into the table: each row once, however often it is tried."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
-from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -12,18 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from mlops.database import Database, DatabaseAway
+from mlops.predictions.alike import MOST_ROWS, OWN, Alike, alike
 from mlops.predictions.row import FACES, Prediction
 from mlops.predictions.spool import orphans, read_segment
 from mlops.predictions.table import PREDICTIONS, ROW, Value, values
 
-STATEMENT_ROWS: Final = 250
-"""Rows of one statement: many, so that the interpreter's lock is let go once for all of them."""
-
-OWN: Final = ("time", "identity", "subject", "seconds", "stages", "counts", "faces")
-"""Columns in which rows differ."""
-KIND: Final = tuple(name for name in ROW if name not in OWN)
-"""The others, in which most rows of a moment are alike."""
-_kind_of: Final = attrgetter(*KIND)
+COLUMNS: Final = (*OWN, FACES)
+"""Columns of the table in which rows of one kind may differ."""
 
 
 class Writer:
@@ -43,10 +37,10 @@ class Writer:
             DatabaseAway: It does not answer; the segment stays.
             OSError: The segment cannot be read or removed.
         """
-        rows, damaged = read_segment(segment)
-        refused = self.insert(rows)
+        groups, damaged = read_segment(segment)
+        refused = self._insert(groups)
         segment.unlink()
-        return len(rows) - refused, {"damaged": damaged, "refused": refused}
+        return sum(len(group.time) for group in groups) - refused, {"damaged": damaged, "refused": refused}
 
     def bring_orphans(self, root: Path) -> tuple[int, dict[str, int]]:
         """Insert what processes left that have died; returns as `bring` does.
@@ -69,16 +63,20 @@ class Writer:
         Raises:
             DatabaseAway: It does not answer; none of them is in.
         """
+        return self._insert(alike(rows))
+
+    def _insert(self, groups: Sequence[Alike]) -> int:
         try:
             with self._database.transaction() as connection:
                 if connection.dialect.name == "postgresql":
-                    _insert_postgresql(connection, rows)
-                    return 0
-                _insert_sqlite(connection, rows)
+                    _insert_postgresql(connection, groups)
+                else:
+                    _insert_sqlite(connection, groups)
             return 0
         except DatabaseAway as error:
             if not isinstance(error.__cause__, sa.exc.DataError | sa.exc.IntegrityError):
                 raise
+            rows = [row for group in groups for row in group.rows()]
             if len(rows) == 1:
                 return 1
             half = len(rows) // 2
@@ -86,40 +84,41 @@ class Writer:
 
 
 # The drivers' own statements: SQLAlchemy's way costs several times as much for each row.
-def _insert_sqlite(connection: sa.Connection, rows: Sequence[Prediction]) -> None:
-    kinds: dict[tuple[Value, ...], list[Prediction]] = {}
-    for row in rows:
-        kinds.setdefault(_kind_of(row), []).append(row)
-    for kind, alike in kinds.items():
-        for begin in range(0, len(alike), STATEMENT_ROWS):
-            some = alike[begin : begin + STATEMENT_ROWS]
-            connection.exec_driver_sql(_statement(len(some)), (*kind, *chain.from_iterable(_own_values(some))))
+def _insert_sqlite(connection: sa.Connection, groups: Sequence[Alike]) -> None:
+    for group in groups:
+        columns = _columns(group)
+        # Each value takes time, so one that all rows have is given once.
+        own = tuple(
+            name for name in COLUMNS if name == "identity" or columns[name].count(columns[name][0]) < len(group.time)
+        )
+        common = [columns[name][0] for name in ROW if name not in own]
+        each = chain.from_iterable(zip(*[columns[name] for name in own], strict=True))
+        connection.exec_driver_sql(_statement(len(group.time), own), (*common, *each))
 
 
-@lru_cache(STATEMENT_ROWS)
-def _statement(rows: int) -> str:
-    """Return what inserts rows of one kind, whose common values are given once: that takes half as long."""
-    own = f"({','.join('?' * len(OWN))})"
-    columns = [f"kind.{name}" if name in KIND else f"own.column{OWN.index(name) + 1}" for name in ROW]
+@lru_cache(MOST_ROWS)
+def _statement(rows: int, own: tuple[str, ...]) -> str:
+    """Return what inserts rows that differ in columns of these names; the values of the others come first, and once."""
+    columns = [f"own.column{own.index(name) + 1}" if name in own else "?" for name in ROW]
+    row = f"({','.join('?' * len(own))})"
     return (
-        f"WITH kind ({','.join(KIND)}) AS (VALUES ({','.join('?' * len(KIND))})) "
-        f"INSERT INTO {PREDICTIONS.name} SELECT {','.join(columns)} "
-        f"FROM kind CROSS JOIN (VALUES {','.join([own] * rows)}) AS own WHERE true ON CONFLICT DO NOTHING"
+        f"INSERT INTO {PREDICTIONS.name} SELECT {','.join(columns)} FROM (VALUES {','.join([row] * rows)}) AS own "
+        "WHERE true ON CONFLICT DO NOTHING"
     )
 
 
-def _own_values(rows: Sequence[Prediction]) -> Iterable[tuple[Value, ...]]:
-    """Give the values of the columns `OWN` of rows."""
-    return zip(
-        [row.time for row in rows],
-        [row.identity for row in rows],
-        [row.subject for row in rows],
-        [row.seconds for row in rows],
-        _texts([row.stages for row in rows]),
-        _texts([row.counts for row in rows]),
-        [row.counts.get(FACES) for row in rows],
-        strict=True,
-    )
+def _columns(group: Alike) -> dict[str, Sequence[Value]]:
+    """Return the columns of a group by name; those of what is the same in all of its rows may have one value."""
+    return {
+        **{name: (value,) for name, value in group.kind._asdict().items()},
+        "time": group.time,
+        "identity": group.identity,
+        "subject": group.subject,
+        "seconds": group.seconds,
+        "stages": _texts(group.stages),
+        "counts": _texts(group.counts),
+        FACES: [counts.get(FACES) for counts in group.counts],
+    }
 
 
 def _texts(nested: Sequence[Mapping[str, float]]) -> list[str]:
@@ -127,14 +126,13 @@ def _texts(nested: Sequence[Mapping[str, float]]) -> list[str]:
     return _ENCODER.encode_lines(nested).decode().split("\n")[:-1]
 
 
-def _insert_postgresql(connection: sa.Connection, rows: Sequence[Prediction]) -> None:
+def _insert_postgresql(connection: sa.Connection, groups: Sequence[Alike]) -> None:
     # One value that the server takes apart itself: thousands of them cost it more to read than to insert.
-    lines = _encode([dict(zip(ROW, values(row, dict), strict=True)) for row in rows]).decode()
-    connection.exec_driver_sql(_RECORDS, (lines,))
+    rows = [dict(zip(ROW, values(row, dict), strict=True)) for group in groups for row in group.rows()]
+    connection.exec_driver_sql(_RECORDS, (_ENCODER.encode(rows).decode(),))
 
 
 _ENCODER: Final = msgspec.json.Encoder()
-_encode: Final = _ENCODER.encode
 _TYPES: Final = ", ".join(
     f"{column.name} {column.type.compile(postgresql.dialect())}"  # type: ignore[no-untyped-call]
     for column in PREDICTIONS.columns

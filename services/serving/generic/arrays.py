@@ -22,25 +22,29 @@ PACKED: Final = {
     "UINT64": "Q",
 }
 """What `struct` calls the types of numbers; those that are not here it would take too much for."""
+UNPACKABLE: Final = (struct.error, OverflowError, TypeError)
+"""Errors of rows of another length, or with a value that does not fit: NumPy knows what is wrong."""
 
 
-def as_rows(rows: Sequence[Any], tensor: Tensor) -> Array:
-    """Return rows of numbers, as JSON has them, as the array that a tensor asks for; errors as in `as_array`."""
-    pack = _packing(tensor.datatype, tensor.shape)
-    if pack is not None:
-        try:
-            # Three times as fast as NumPy, which asks each number anew what it is.
-            data = b"".join([pack(*row) for row in rows])
-            return np.frombuffer(data, tensor.dtype).reshape(len(rows), tensor.shape[1])
-        except (struct.error, OverflowError, TypeError):
-            # Another length, or a value that does not fit: it is said below what is wrong.
-            pass
-    return as_array(rows, tensor)
+def packed(rows: Sequence[Any], tensor: Tensor) -> bytes | Sequence[Any]:
+    """Return rows of numbers, as JSON has them, as the bytes of their array; as they are where NumPy has to look."""
+    pack = packing(tensor)
+    if pack is None:
+        return rows
+    try:
+        # Three times as fast as NumPy, which asks each number anew what it is.
+        return b"".join([pack(*row) for row in rows])
+    except UNPACKABLE:
+        return rows
+
+
+def packing(tensor: Tensor) -> Callable[..., bytes] | None:
+    """Return what makes the bytes of a row of numbers, or raises one of `UNPACKABLE`; None where rows are not flat."""
+    return _packing(tensor.datatype, tensor.shape)
 
 
 @cache
 def _packing(datatype: str, shape: tuple[int, ...]) -> Callable[..., bytes] | None:
-    """Return what makes the bytes of a row of numbers; None where rows are not flat, or of any length."""
     kind = PACKED.get(datatype)
     if kind is None or len(shape) != 2 or shape[0] != FREE or shape[1] == FREE:
         return None
@@ -48,11 +52,13 @@ def _packing(datatype: str, shape: tuple[int, ...]) -> Callable[..., bytes] | No
 
 
 def as_array(values: object, tensor: Tensor) -> Array:
-    """Return values as the array that a tensor asks for.
+    """Return values, or what `packed` has made of them, as the array that a tensor asks for.
 
     Raises:
         BadInput: They are ragged, too large for the type, or of another shape.
     """
+    if isinstance(values, bytes):
+        return np.frombuffer(values, tensor.dtype).reshape(-1, tensor.shape[1])
     try:
         with np.errstate(over="raise"):
             array = np.asarray(values, tensor.dtype)

@@ -5,16 +5,17 @@ data extension: https://kserve.github.io/website/docs/concepts/architecture/data
 quotes what was sent.
 """
 
+from collections.abc import Callable
 from functools import cache
 from math import prod
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
 
 from mlops.generic.loading import GenericModel
-from mlops.generic.tensors import FREE, Array, BadInput, Tensor
-from services.serving.generic.arrays import as_array
+from mlops.generic.tensors import Array, BadInput, Tensor
+from services.serving.generic.arrays import UNPACKABLE, as_array, packed, packing
 from services.serving.generic.calls import Asked, Call
 
 T = TypeVar("T")
@@ -108,7 +109,8 @@ def _features(body: bytes, model: GenericModel) -> Asked:
         inputs = {tensors[0].name: read_features}
     else:
         inputs = {tensor.name: getattr(read_features, f"of_{place}") for place, tensor in enumerate(tensors)}
-    return Asked(inputs, _rows_of(inputs, tensors))
+    rows = _rows_of(inputs, tensors)
+    return Asked({tensor.name: packed(inputs[tensor.name], tensor) for tensor in tensors}, rows)
 
 
 def _rows_of(inputs: dict[str, Any], tensors: tuple[Tensor, ...]) -> int:
@@ -124,6 +126,15 @@ def _rows_of(inputs: dict[str, Any], tensors: tuple[Tensor, ...]) -> int:
     return abs(rows)
 
 
+class _Row(NamedTuple):
+    """An input with one row: its name, type and shape, and what makes its bytes."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    pack: Callable[..., bytes]
+
+
 class _Plan(msgspec.Struct, frozen=True):
     """How the requests to a model are read.
 
@@ -131,13 +142,13 @@ class _Plan(msgspec.Struct, frozen=True):
         inputs: The model's inputs, for which it was made.
         tensors: The same by name.
         flat: Reads requests whose data are flat lists of the one type that all inputs have; None where they differ.
-        row: Name, type and shape of the one input with one row, of a model that takes rows of a certain length.
+        row: The one input with one row, of a model that takes rows of a certain length.
     """
 
     inputs: tuple[Tensor, ...]
     tensors: dict[str, Tensor]
     flat: msgspec.json.Decoder[Inference[Any]] | None
-    row: tuple[str, str, list[int]] | None
+    row: _Row | None
 
 
 _PLANS: Final[dict[int, _Plan]] = {}
@@ -153,11 +164,10 @@ def _planned(inputs: tuple[Tensor, ...]) -> _Plan:
     return plan
 
 
-def _row_of(inputs: tuple[Tensor, ...]) -> tuple[str, str, list[int]] | None:
-    first = inputs[0] if len(inputs) == 1 else None
-    if first is None or len(first.shape) != 2 or not first.free_rows or first.shape[1] == FREE:
-        return None
-    return first.name, first.datatype, [1, first.shape[1]]
+def _row_of(inputs: tuple[Tensor, ...]) -> _Row | None:
+    first = inputs[0]
+    pack = packing(first) if len(inputs) == 1 else None
+    return None if pack is None else _Row(first.name, first.datatype, [1, first.shape[1]], pack)
 
 
 @cache
@@ -192,7 +202,7 @@ def _inference(call: Call, model: GenericModel) -> Asked:
     return Asked(inputs, _rows_of(inputs, plan.inputs), request.id, wanted)
 
 
-def _one_row(request: Inference[Any], row: tuple[str, str, list[int]]) -> Asked | None:
+def _one_row(request: Inference[Any], row: _Row) -> Asked | None:
     """Return what is asked for by a request for one row that asks for nothing else; None of any other request.
 
     Nothing is decided here: what this lets through is what the checks of all other requests would let through.
@@ -200,12 +210,16 @@ def _one_row(request: Inference[Any], row: tuple[str, str, list[int]]) -> Asked 
     if request.parameters or request.outputs is not None or len(request.inputs) != 1:
         return None
     given = request.inputs[0]
-    name, datatype, shape = row
+    name, datatype, shape, pack = row
     if given.shape != shape or given.name != name or given.datatype != datatype or given.parameters:
         return None
     if type(given.data) is not list or len(given.data) != shape[1]:
         return None
-    return Asked({name: [given.data]}, 1, request.id)
+    try:
+        # At once, not with those of other requests: so few numbers are in memory at one time that it stays near.
+        return Asked({name: pack(*given.data)}, 1, request.id)
+    except UNPACKABLE:
+        return None
 
 
 def _unlike(plan: _Plan) -> BadInput:
@@ -247,7 +261,7 @@ def _values(given: InputTensor[Any], tensor: Tensor, tail: memoryview) -> tuple[
     return _from_bytes(tail[:wanted], given.shape, tensor), tail[wanted:]
 
 
-def _from_json(given: InputTensor[Any], tensor: Tensor) -> Any:  # noqa: ANN401  # rows as lists, or an array
+def _from_json(given: InputTensor[Any], tensor: Tensor) -> Any:  # noqa: ANN401  # see `Asked`
     if given.data is msgspec.UNSET:
         raise BadInput(f"input {tensor.name!r} has no data")
     kind, depth, shape = tensor.dtype.kind, len(given.shape), given.shape
@@ -265,7 +279,7 @@ def _from_json(given: InputTensor[Any], tensor: Tensor) -> Any:  # noqa: ANN401 
         raise BadInput(f"input {tensor.name!r} must have as many values as its shape")
     if depth == 2 and shape[0] == 1:
         # One row: it becomes an array together with those of other requests.
-        return [flat]
+        return packed([flat], tensor)
     return as_array(flat, Tensor(tensor.name, tensor.datatype, (len(flat),))).reshape(shape)
 
 

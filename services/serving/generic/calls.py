@@ -63,7 +63,8 @@ class Asked(msgspec.Struct, gc=False):
     """What a body asks for.
 
     Attributes:
-        inputs: Values by the name of the input: an array, or nested lists of rows that are yet to become one.
+        inputs: Values by the name of the input: an array, or what is yet to become one: the bytes of flat rows, or
+            nested lists.
         rows: How many rows that is; 1 where rows are not free.
         identity: What the client calls its request, in the Open Inference Protocol.
         outputs: The outputs that are wanted, by name, and whether as bytes; None for all, as JSON.

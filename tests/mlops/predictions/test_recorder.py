@@ -13,23 +13,25 @@ import sqlalchemy as sa
 
 from mlops.database import Database
 from mlops.metrics import Metrics
-from mlops.predictions.recorder import Recorder
+from mlops.predictions.recorder import LOSSES, Recorder
 from mlops.predictions.settings import PredictionSettings
 from mlops.predictions.spool import lying_bytes
 from mlops.predictions.subject import pseudonym, subject_key
 from mlops.predictions.table import PREDICTIONS
 from tests.patience import until
+from tests.vanishing import vanishing
 
 ROOT = Path(__file__).resolve().parents[3]
 # Records without an end, and says now and then how many rows have left its memory.
 CHILD = """
 import sys, threading, time
-from pathlib import Path
 import sqlalchemy as sa
+from mlops.folders import entries
 from mlops.metrics import Metrics
 from mlops.predictions.recorder import Recorder, database_of
 from mlops.predictions.row import Prediction
 from mlops.predictions.settings import PredictionSettings
+from mlops.predictions.spool import read_segment
 from mlops.predictions.table import PREDICTIONS
 settings = PredictionSettings.model_validate_json(sys.argv[1])
 recorder = Recorder(settings, Metrics())
@@ -37,7 +39,8 @@ recorder.open()
 who = "faces", "m", "1", "champion", "", "", ""
 
 def on_disk():
-    return sum(place.read_bytes().count(b"\\n") for place in Path(settings.spool_path).glob("*/*.rows*"))
+    places = (place for folder in entries(settings.spool_path) for place in entries(folder, "*.rows*"))
+    return sum(len(group.time) for place in places for group in read_segment(place)[0])
 
 def in_database():
     with database_of(settings).reading() as connection:
@@ -193,7 +196,7 @@ def test_rows_wait_on_disk_over_a_restart(
 def test_a_full_spool_loses_counts_and_goes_on(settings: PredictionSettings, metrics: Metrics, make) -> None:
     place = settings.spool_path.parent / "predictions.db"
     place.mkdir()
-    recorder = Recorder(settings.model_copy(update={"spool_bytes": 2000}), metrics)
+    recorder = Recorder(settings.model_copy(update={"spool_bytes": 700}), metrics)
     recorder.open()
     recorder.record(make())
     until(lambda: lying_bytes(settings.spool_path) > 0)
@@ -201,7 +204,7 @@ def test_a_full_spool_loses_counts_and_goes_on(settings: PredictionSettings, met
         recorder.record(make())
     recorder.close()
     assert 1 <= lost(metrics, "spool") < 10
-    assert 0 < lying_bytes(settings.spool_path) <= 2000
+    assert 0 < lying_bytes(settings.spool_path) <= 700
 
 
 def test_a_disk_that_takes_nothing_is_told_of_once_and_then_with_the_sum(
@@ -209,9 +212,9 @@ def test_a_disk_that_takes_nothing_is_told_of_once_and_then_with_the_sum(
 ) -> None:
     recorder = Recorder(settings, metrics)
     recorder.open()
-    for folder in settings.spool_path.glob("*/"):
-        (folder / "lock").unlink()
-        folder.rmdir()
+    for lock in settings.spool_path.glob("*/lock"):
+        lock.unlink()
+        lock.parent.rmdir()
     for number in range(1, 6):
         recorder.record(make())
         until(lambda number=number: lost(metrics, "spool") == number)
@@ -220,6 +223,34 @@ def test_a_disk_that_takes_nothing_is_told_of_once_and_then_with_the_sum(
     assert told[0].rows == 1
     assert sum(record.rows for record in told) == 5 > len(told)
     assert "FileNotFoundError" in told[0].reason
+
+
+def test_other_processes_may_come_and_go_while_rows_are_brought_in(
+    settings: PredictionSettings, metrics: Metrics, database: Database, make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlops.predictions.recorder.ORPHAN_SECONDS", 0.0)
+    recorder = Recorder(settings, metrics)
+    recorder.open()
+    with vanishing(settings.spool_path, "000000000000.rows"):
+        for number in range(1, 51):
+            recorder.record(make())
+            until(lambda number=number: count(database) == number)
+    recorder.close()
+    assert not any(lost(metrics, reason) for reason in LOSSES)
+
+
+def test_a_spool_that_could_not_be_looked_at_keeps_no_later_row_from_the_database(
+    recorder: Recorder, settings: PredictionSettings, database: Database, make, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.spool_path.mkdir()
+    looped = settings.spool_path / "looped"
+    looped.symlink_to("looped")
+    recorder.open()
+    until(lambda: [record for record in caplog.records if "symbolic links" in getattr(record, "reason", "")])
+    looped.unlink()
+    recorder.record(make())
+    until(lambda: count(database) == 1)
+    recorder.close()
 
 
 @pytest.mark.parametrize("database_is_away", [False, True])

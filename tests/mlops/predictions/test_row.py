@@ -37,6 +37,7 @@ def test_a_row_survives_encoding(make) -> None:
     assert msgspec.json.decode(msgspec.json.encode(row), type=type(row)) == row
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_process_gives_other_names() -> None:
     new_identity()
     reading, writing = os.pipe()

@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 import sqlalchemy as sa
@@ -8,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlops.database import Database, DatabaseAway
+from mlops.predictions.alike import alike, lines
 from mlops.predictions.row import Prediction, new_identity
 from mlops.predictions.store import EXPIRE_ROWS, SAMPLE, Judgement, PredictionStore, Query, finding, grouping
 from mlops.predictions.table import PREDICTIONS
@@ -211,7 +211,11 @@ TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="
 NUMBER = st.floats(allow_nan=False, allow_infinity=False, width=64)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     rows=st.lists(
         st.builds(
@@ -228,7 +232,7 @@ NUMBER = st.floats(allow_nan=False, allow_infinity=False, width=64)
 )  # fmt: skip
 def test_whatever_a_row_holds_comes_back_from_spool_and_table(store, writer, tmp_path: Path, rows) -> None:
     place = tmp_path / "1.rows"
-    place.write_bytes(msgspec.json.Encoder().encode_lines(rows))
+    place.write_bytes(lines(alike(rows)))
     assert writer.bring(place) == (len(rows), {"damaged": 0, "refused": 0})
     assert not place.exists()
     assert [store.get(row.identity) for row in rows] == rows
