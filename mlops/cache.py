@@ -6,6 +6,7 @@ What is kept is whatever the caller hands over; serving hands over masked answer
 import asyncio
 import hashlib
 import hmac
+import logging
 import secrets
 import time
 from collections import OrderedDict
@@ -30,6 +31,7 @@ NEWS_SECONDS: Final = 1.0
 MARK_BYTES: Final = 16
 WRITES_WAITING: Final = 32
 """Answers on their way to Redis at one time; more are not written there."""
+log = logging.getLogger(__name__)
 
 
 class Tier(StrEnum):
@@ -213,8 +215,12 @@ class AnswerCache:
 
     async def _listen(self, purges: Purges) -> None:
         while True:
-            for marks in await purges.news():
-                self._take_back(marks)
+            try:
+                for marks in await purges.news():
+                    self._take_back(marks)
+            except Exception:
+                # Nobody would notice that the task is gone, and what others purge would be answered here.
+                log.exception("it is not known what other replicas have purged")
             await asyncio.sleep(NEWS_SECONDS)
 
     def _take_back(self, marks: Collection[bytes]) -> int:

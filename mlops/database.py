@@ -5,6 +5,7 @@ It is opened when it is first needed and may be away: every failure is a `Databa
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from mlops.settings import DatabaseSettings
 
 CONNECT_SECONDS: Final = 3
 BUSY_MILLISECONDS: Final = 5000
+BUSY_PAUSE_SECONDS: Final = 0.01
 READING: Final = "reading"
 """Execution option of connections that only read."""
 TABLES_LOCK: Final = 7310558
@@ -128,8 +130,21 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
     # The driver must not open transactions of its own: `_begin` does.
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
-    connection.execute("PRAGMA journal_mode = WAL")
+    _write_ahead(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    end = time.monotonic() + BUSY_MILLISECONDS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # Of two that change a new file to it at once SQLite refuses one there and then, whatever its busy timeout.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(BUSY_PAUSE_SECONDS)
 
 
 def _begin(connection: sa.Connection) -> None:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+
+from mlops.redis import FAULTS
 
 TAG: Final = b"masker:tag:1:"
 NEWS: Final = b"masker:purges:1"
@@ -56,7 +57,7 @@ class Purges:
                 for tag in tags:
                     await self._client.sadd(TAG + tag, name)
                     await self._client.expire(TAG + tag, 2 * self._ttl_seconds)
-        except (RedisError, OSError, TimeoutError) as error:
+        except FAULTS as error:
             raise PurgeFailed from error
 
     async def purge(self, tags: Sequence[bytes]) -> int:
@@ -75,7 +76,7 @@ class Purges:
                 await self._client.ltrim(NEWS, -LATEST, -1)
                 await self._client.expire(NEWS, 2 * self._ttl_seconds)
                 return gone
-        except (RedisError, OSError, TimeoutError) as error:
+        except FAULTS as error:
             raise PurgeFailed from error
 
     async def news(self) -> list[tuple[bytes, ...]]:
@@ -83,7 +84,7 @@ class Purges:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 told = [bytes(word) for word in await self._client.lrange(NEWS, 0, -1) if isinstance(word, bytes)]
-        except (RedisError, OSError, TimeoutError):
+        except FAULTS:
             return []
         fresh = [word for word in told if word not in self._seen]
         self._seen = set(told)

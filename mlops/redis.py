@@ -25,6 +25,8 @@ FAILURES: Final = 3
 CONNECTIONS: Final = 16
 PATIENCE: Final = 10
 """A write waits so many times as long as a read, since nobody waits for it."""
+FAULTS: Final = (RedisError, OSError, TimeoutError, ValueError)
+"""What a call raises where Redis is away, slow, or not Redis: redis-py lets the ValueError of odd answers pass."""
 log = logging.getLogger(__name__)
 
 
@@ -118,7 +120,7 @@ class SealedRedis:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 sealed = await self._client.get(name_of(key))
-        except (RedisError, OSError, TimeoutError) as error:
+        except FAULTS as error:
             self._failed(error)
             return "error", None
         self._succeeded()
@@ -143,7 +145,7 @@ class SealedRedis:
         try:
             async with asyncio.timeout(self._timeout_seconds * PATIENCE):
                 await call
-        except (RedisError, OSError, TimeoutError) as error:
+        except FAULTS as error:
             self._failed(error)
         else:
             self._succeeded()

@@ -11,6 +11,7 @@ this process is.
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -26,11 +27,13 @@ from typing import Final
 from fastapi import APIRouter
 
 from mlops.database import Database, DatabaseAway
+from mlops.folders import entries
 from mlops.layers import InvalidSettings
 from mlops.logging import configure_logging
 from mlops.metrics import Metrics
 from mlops.registry.bundle import POINTER, BundleError, current, open_bundle
 from mlops.registry.refusal import refusal
+from mlops.registry.settings import RegistrySettings
 from mlops.rollout.store import ReleaseStore
 from mlops.rollout.table import TABLES
 from mlops.settings import Settings, load_settings
@@ -48,6 +51,7 @@ from services.worker.rounds import rounds_part
 END_SECONDS: Final = 5.0
 """How long a child gets between being asked to end and being killed; the whole must be gone within 10 s."""
 LONGEST_PAUSE_SECONDS: Final = 60.0
+log = logging.getLogger(__name__)
 
 
 def repro() -> int:
@@ -127,8 +131,8 @@ def lies(root: Path, model: str, version: str) -> bool:
 def damaged(root: Path) -> bool:
     """Say whether a model has a champion here that cannot be opened."""
     try:
-        for pointer in root.glob(f"*/{POINTER}"):
-            current(root, pointer.parent.name)
+        for model in (model for model in entries(root) if entries(model, POINTER)):
+            current(root, model.name)
     except BundleError:
         return True
     return False
@@ -162,32 +166,12 @@ class Patience:
 
 def follower_part(settings: Settings) -> Part:
     """Return the part that watches the registry's database file, and what is wanted of it, and has it seen to."""
-    registry = settings.registry
-    seen = registry.bundles_path / registry.model / "registry-seen"
     database = Database(settings.database, TABLES)
     store = ReleaseStore(database)
 
-    async def follow() -> None:
-        patience = Patience(registry.poll_seconds)
-        # What a disk has damaged since is brought again, although the registry is as it was.
-        if await asyncio.to_thread(damaged, registry.bundles_path):
-            seen.unlink(missing_ok=True)
-        while True:
-            stamp = database_stamp(registry.tracking_uri)
-            if stamp is not None:
-                wanted = await asyncio.to_thread(needs, store, registry.bundles_path)
-                work = (stamp, *wanted)
-                if (wanted or stamp != _read(seen)) and patience.allows(work):
-                    code = await _pull()
-                    patience.note(work, code == 0)
-                    if code == 0:
-                        seen.parent.mkdir(parents=True, exist_ok=True)
-                        seen.write_text(stamp, encoding="utf-8")
-            await asyncio.sleep(registry.poll_seconds)
-
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        task = asyncio.create_task(follow(), name="follow-registry")
+        task = asyncio.create_task(_follow(settings.registry, store), name="follow-registry")
         try:
             yield
         finally:
@@ -199,6 +183,35 @@ def follower_part(settings: Settings) -> Part:
     return Part(APIRouter(), lifespan, lambda: Readiness(ready=True))
 
 
+async def _follow(registry: RegistrySettings, store: ReleaseStore) -> None:
+    seen = registry.bundles_path / registry.model / "registry-seen"
+    patience, is_first = Patience(registry.poll_seconds), True
+    while True:
+        try:
+            # What a disk has damaged since is brought again, although the registry is as it was.
+            if is_first and await asyncio.to_thread(damaged, registry.bundles_path):
+                seen.unlink(missing_ok=True)
+            is_first = False
+            await _look(registry, store, seen, patience)
+        except Exception:
+            # Nobody would notice that the task is gone until a version does not come.
+            log.exception("the registry was not looked at")
+        await asyncio.sleep(registry.poll_seconds)
+
+
+async def _look(registry: RegistrySettings, store: ReleaseStore, seen: Path, patience: Patience) -> None:
+    stamp = database_stamp(registry.tracking_uri)
+    if stamp is None:
+        return
+    wanted = await asyncio.to_thread(needs, store, registry.bundles_path)
+    work = (stamp, *wanted)
+    if (wanted or stamp != _read(seen)) and patience.allows(work):
+        code = await _pull()
+        patience.note(work, code == 0)
+        if code == 0:
+            _note(seen, stamp)
+
+
 async def _pull() -> int:
     child = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.worker", "--once")
     try:
@@ -208,6 +221,11 @@ async def _pull() -> int:
             child.kill()
         await child.wait()
         raise
+
+
+def _note(path: Path, stamp: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(stamp, encoding="utf-8")
 
 
 def _read(path: Path) -> str | None:

@@ -8,9 +8,12 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from mlops.folders import entries
 
 INPUT: Final = "input"
 IDENTITY_BYTES: Final = 16
@@ -59,7 +62,7 @@ class Spool:
 
     def keep_only(self, identity: str, name: str) -> None:
         """Remove every file of a job but the one of that name."""
-        for file in _entries(self.folder(identity)):
+        for file in entries(self.folder(identity)):
             if file.name != name:
                 _remove(file)
 
@@ -69,20 +72,17 @@ class Spool:
 
     def identities(self) -> Iterator[str]:
         """Give the names of all folders that are there."""
-        return (entry.name for entry in _entries(self.root) if entry.is_dir())
+        return (entry.name for entry in entries(self.root) if entry.is_dir())
 
     def idle_seconds(self, identity: str) -> float:
-        """Return how long nothing was written into a job's folder."""
+        """Return how long nothing was written into a job's folder; 0 where it is gone."""
         folder = self.folder(identity)
-        written = [entry.stat().st_mtime for entry in (folder, *_entries(folder)) if entry.exists()]
-        return time.time() - max(written, default=0.0)
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError:
-        return []
+        written = 0.0
+        for entry in (folder, *entries(folder)):
+            # An upload that was cut off is removed by whoever took it.
+            with suppress(FileNotFoundError):
+                written = max(written, entry.stat().st_mtime)
+        return time.time() - written if written else 0.0
 
 
 def _remove(entry: Path) -> None:

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops.folders import entries
 from mlops.redis import Seal
 
 MASKED: Final = ".masked"
@@ -99,12 +100,12 @@ def read_captures(place: Path, seal: Seal) -> list[Capture]:
 
 def files(folder: Path, ending: str) -> list[Path]:
     """Return the files of captures of one kind that are whole, oldest first."""
-    return sorted(folder.glob(f"[!{INCOMING}]*-*-*{ending}"))
+    return entries(folder, f"[!{INCOMING}]*-*-*{ending}")
 
 
 def cut_off(folder: Path) -> list[Path]:
     """Return the files that are being written, or that whoever wrote them was killed over."""
-    return sorted(folder.glob(f"{INCOMING}*-*-*"))
+    return entries(folder, f"{INCOMING}*-*-*")
 
 
 def made_at(place: Path) -> float:
@@ -129,7 +130,7 @@ def bytes_in(folder: Path) -> int:
 
 
 def _sizes(folder: Path) -> Iterator[int]:
-    for place in folder.glob("*"):
+    for place in entries(folder):
         with suppress(FileNotFoundError):
             yield place.stat().st_size
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from mlops.folders import entries
 from mlops.predictions import lake
 from mlops.predictions.analysis import merge_parquet, write_parquet
 from mlops.predictions.capture_file import Capture, Unreadable, made_at, read_captures
@@ -94,9 +95,9 @@ class CaptureLanding:
 
     def _make_whole(self) -> None:
         for table in (FEATURES, RESULTS):
-            for folder in (self._root / table).glob("hour=*"):
+            for folder in entries(self._root / table, "hour=*"):
                 over = lake.begin_of(folder) + lake.HOUR_SECONDS + SETTLED_SECONDS <= self._clock()
-                parts = sorted(folder.glob("*.parquet"))
+                parts = entries(folder, "*.parquet")
                 if over and (len(parts) > 1 or lake.rows_of(folder) is None):
                     lake.drop_superseded(folder, merge_parquet(table, parts, folder))
 

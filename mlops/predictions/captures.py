@@ -131,7 +131,11 @@ class Captures:
 
     def _keep_writing(self) -> None:
         while not self._closing.wait(FLUSH_SECONDS):
-            self._look()
+            try:
+                self._look()
+            except OSError as error:
+                # What is known of the folder stands until the next look; a grant ends by itself.
+                log.warning("the folder of captures cannot be looked at", extra={"reason": repr(error)})
             self._write_waiting()
             self._failing.catch_up()
         self._write_waiting()
@@ -139,9 +143,9 @@ class Captures:
 
     def _look(self) -> None:
         if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + LOOK_SECONDS
             self._leases = read_leases(self._settings.path)
             self._lying_bytes = bytes_in(self._settings.path)
-            self._next_look = time.monotonic() + LOOK_SECONDS
 
     def _write_waiting(self) -> None:
         while self._waiting:

@@ -7,7 +7,7 @@ other file, no network, no extension, no setting that could be changed back; and
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,10 @@ ANSWER_BYTES: Final = 32 << 20
 """Longest answer, since whoever asked holds it, too."""
 NICENESS: Final = 10
 FETCH_ROWS: Final = 1000
+AGAIN_SECONDS: Final = 0.05
+"""Between two tries to interrupt a question."""
+TRIES: Final = 5
+"""How often a question is asked whose files go meanwhile."""
 _CONFIG: Final[Mapping[str, str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -92,7 +96,7 @@ def ask(request: Ask) -> Table:
             if [each.type for each in statements] != [duckdb.StatementType.SELECT]:
                 raise QueryError("it must be one SELECT")
             with _interrupted(connection, request.seconds):
-                return _answer(connection.execute(statements[0]), request.most_rows)
+                return _asked(connection, lake, statements[0], request.most_rows)
         except duckdb.InterruptException as error:
             raise QueryError(f"it took longer than {request.seconds:g} s") from error
         except duckdb.Error as error:
@@ -103,16 +107,39 @@ def _shut(connection: duckdb.DuckDBPyConnection, lake: Path) -> None:
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(f"SET allowed_directories = [{_text(f'{lake}/')}]")
     connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def _asked(connection: duckdb.DuckDBPyConnection, lake: Path, query: duckdb.Statement, most_rows: int) -> Table:
+    """Answer, and again where files have gone meanwhile: parts do once their hour is a whole, hours once they are old.
+
+    Raises:
+        duckdb.Error: As that of the last try.
+    """
+    tries_left = TRIES
+    while True:
+        tries_left -= 1
+        found = {table: files(lake, table) for table in TABLES}
+        try:
+            _show(connection, found)
+            return _answer(connection.execute(query), most_rows)
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error:
+            if not tries_left or all(place.exists() for places in found.values() for place in places):
+                raise
+
+
+def _show(connection: duckdb.DuckDBPyConnection, found: Mapping[str, Sequence[Path]]) -> None:
     for table, columns in TABLES.items():
-        places = ", ".join(_text(str(place)) for place in files(lake, table))
+        places = ", ".join(_text(str(place)) for place in found[table])
         nothing = ", ".join(f"NULL::{kind} AS {name}" for name, kind in columns.items())
         source = (
             f"SELECT * FROM read_parquet([{places}], hive_partitioning = false)"
             if places
             else f"SELECT {nothing} WHERE false"
         )
-        connection.execute(f"CREATE VIEW {table} AS {source}")
-    connection.execute("SET lock_configuration = true")
+        connection.execute(f"CREATE OR REPLACE VIEW {table} AS {source}")
 
 
 def _answer(connection: duckdb.DuckDBPyConnection, most_rows: int) -> Table:
@@ -132,13 +159,22 @@ def _answer(connection: duckdb.DuckDBPyConnection, most_rows: int) -> Table:
 
 @contextmanager
 def _interrupted(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
-    timer = threading.Timer(seconds, connection.interrupt)
-    timer.daemon = True
+    answered = threading.Event()
+
+    def interrupt() -> None:
+        wait_seconds = seconds
+        while not answered.wait(wait_seconds):
+            # DuckDB forgets one that comes while no statement runs.
+            connection.interrupt()
+            wait_seconds = AGAIN_SECONDS
+
+    timer = threading.Thread(target=interrupt, name="interrupt", daemon=True)
     timer.start()
     try:
         yield
     finally:
-        timer.cancel()
+        answered.set()
+        timer.join()
 
 
 def _text(value: str) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from mlops.folders import write_whole
+
 FILE: Final = "grants.json"
 LEASE_SECONDS: Final = 60.0
 
@@ -36,11 +38,7 @@ def write_leases(folder: Path, ends: Mapping[str, float], now: float) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    incoming = folder / f".{FILE}"
-    incoming.write_text(json.dumps({"holds": now + LEASE_SECONDS, "ends": dict(ends)}), encoding="utf-8")
-    incoming.chmod(0o644)
-    incoming.replace(folder / FILE)
+    write_whole(folder / FILE, json.dumps({"holds": now + LEASE_SECONDS, "ends": dict(ends)}))
 
 
 def read_leases(folder: Path) -> Leases:

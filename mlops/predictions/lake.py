@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from mlops.folders import entries
+
 HOUR_SECONDS: Final = 3600
 _NUMBERS: Final = "MAP(VARCHAR, DOUBLE)"
 _WHICH: Final = {
@@ -67,15 +69,14 @@ def whole(folder: Path, rows: int) -> Path:
 
 def rows_of(folder: Path) -> int | None:
     """Return how many rows the file of a whole hour has; None where there is no such file yet."""
-    counts = [int(place.stem.split("-")[1]) for place in folder.glob("whole-*.parquet")]
-    return max(counts, default=None)
+    return max(map(_rows, entries(folder, "whole-*.parquet")), default=None)
 
 
 def landed_until(lake: Path, table: str) -> float | None:
     """Return until when rows have landed, in seconds since the epoch; None where none have."""
     ends: list[float] = []
-    for folder in sorted((lake / table).glob("hour=*"), reverse=True)[:2]:
-        ends += [int(place.stem.split("-")[2]) / 1000 for place in folder.glob("part-*.parquet")]
+    for folder in entries(lake / table, "hour=*")[:-3:-1]:
+        ends += [int(place.stem.split("-")[2]) / 1000 for place in entries(folder, "part-*.parquet")]
         if rows_of(folder) is not None:
             ends.append(begin_of(folder) + HOUR_SECONDS)
     return max(ends, default=None)
@@ -84,22 +85,24 @@ def landed_until(lake: Path, table: str) -> float | None:
 def files(lake: Path, table: str) -> list[Path]:
     """Return the files that hold every landed row of a table once."""
     found: list[Path] = []
-    for folder in sorted((lake / table).glob("hour=*")):
-        wholes = sorted(folder.glob("whole-*.parquet"), key=lambda place: int(place.stem.split("-")[1]))
-        found += wholes[-1:] or sorted(folder.glob("part-*.parquet"))
+    for folder in entries(lake / table, "hour=*"):
+        # One look for both kinds: between two, parts may have become a whole, and there would be neither.
+        parts = entries(folder, "*.parquet")
+        wholes = [place for place in parts if place.name.startswith("whole-")]
+        found += [max(wholes, key=_rows)] if wholes else parts
     return found
 
 
 def drop_superseded(folder: Path, kept: Path) -> None:
     """Remove the files of an hour that another holds all rows of."""
-    for place in folder.glob("*.parquet"):
+    for place in entries(folder, "*.parquet"):
         if place != kept:
             place.unlink(missing_ok=True)
 
 
 def expire(lake: Path, before: float) -> None:
     """Remove all hours that ended before a time."""
-    for folder in lake.glob("*/hour=*"):
+    for folder in (hour for table in entries(lake) for hour in entries(table, "hour=*")):
         if begin_of(folder) + HOUR_SECONDS <= before:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -127,6 +130,10 @@ def alone(lake: Path, who: str) -> Iterator[Path | None]:
         yield folder
     finally:
         os.close(lock)
+
+
+def _rows(whole: Path) -> int:
+    return int(whole.stem.split("-")[1])
 
 
 def begin_of(folder: Path) -> float:

@@ -14,6 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from mlops.database import Database
+from mlops.folders import entries
 from mlops.predictions import lake
 from mlops.predictions.analysis import write_parquet
 from mlops.predictions.store import row_of
@@ -98,7 +99,7 @@ class Landing:
         return None if first is None else max(since, int(first * 1000) / 1000)
 
     def _make_whole(self, now: float) -> None:
-        for folder in (self._root / TABLE).glob("hour=*"):
+        for folder in entries(self._root / TABLE, "hour=*"):
             hour = lake.begin_of(folder)
             if lake.rows_of(folder) is None and hour + lake.HOUR_SECONDS + SETTLED_SECONDS <= now:
                 self._land_hour(int(hour))

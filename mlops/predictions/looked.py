@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from mlops.folders import entries
 from mlops.predictions.capture_file import MASKED, files
 
 
 def unlooked(folder: Path, who: str) -> list[Path]:
     """Return the files of features and masked output that somebody has not looked at yet, oldest first."""
-    known = {mark.name for mark in _marks(folder, who).glob("*")}
+    known = {mark.name for mark in entries(_marks(folder, who))}
     return [place for place in files(folder, MASKED) if place.name not in known]
 
 
@@ -22,7 +23,7 @@ def mark(folder: Path, who: str, places: Iterable[Path]) -> None:
     marks.mkdir(exist_ok=True)
     for place in places:
         (marks / place.name).touch()
-    for left in {each.name for each in marks.glob("*")} - {place.name for place in files(folder, MASKED)}:
+    for left in {each.name for each in entries(marks)} - {place.name for place in files(folder, MASKED)}:
         (marks / left).unlink(missing_ok=True)
 
 

@@ -13,9 +13,11 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from mlops.folders import entries, held, write_whole
 
 MANIFEST = "manifest.json"
 POINTER = "champion.json"
@@ -163,16 +165,23 @@ def place(source: Path, root: Path, name: str, version: str, digest: str) -> Bun
         return there
     folder = root / name / version
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=INCOMING) as outer:
-        incoming = Path(outer) / version
+    with ExitStack() as stack:
+        with _alone(root, name):
+            outer = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder.parent, prefix=INCOMING)))
+            stack.enter_context(held(outer))
+        incoming = outer / version
         shutil.copytree(source, incoming)
         if open_bundle(incoming, version, digest).name != name:
             raise BundleError(f"version {version} of {name} holds a bundle of another model")
         _world_readable(incoming)
-        if folder.exists():
-            shutil.rmtree(folder)
-        incoming.rename(folder)
-    return open_bundle(folder, version, digest)
+        with _alone(root, name):
+            # Another process may have been quicker, and its copy be served from right now.
+            there = on_disk(root, name, version, digest)
+            if there is None:
+                if folder.exists():
+                    shutil.rmtree(folder)
+                incoming.rename(folder)
+    return there or open_bundle(folder, version, digest)
 
 
 def install(source: Path, root: Path, name: str, version: str, digest: str) -> Bundle:
@@ -186,6 +195,15 @@ def install(source: Path, root: Path, name: str, version: str, digest: str) -> B
     return bundle
 
 
+def remove_left(root: Path) -> None:
+    """Remove what processes left that were killed while they copied a bundle; what one copies right now stays."""
+    for model in (model for model in entries(root) if entries(model, f"{INCOMING}*")):
+        with _alone(root, model.name):
+            for left in entries(model, f"{INCOMING}*"):
+                with suppress(FileNotFoundError, BlockingIOError), held(left, wait=False):
+                    shutil.rmtree(left, ignore_errors=True)
+
+
 def on_disk(root: Path, name: str, version: str, digest: str) -> Bundle | None:
     """Open a version that lies in the folder of bundles; None where it does not, or is not what it must be."""
     try:
@@ -197,7 +215,7 @@ def on_disk(root: Path, name: str, version: str, digest: str) -> Bundle | None:
 
 def point(root: Path, name: str, version: str, digest: str) -> None:
     """Make a version that lies in the folder of bundles the one that serves."""
-    with _pointing(root, name):
+    with _alone(root, name):
         _write_pointer(root, name, version, digest)
 
 
@@ -214,7 +232,7 @@ def point_from(before: tuple[str, str] | None, root: Path, name: str, version: s
     Raises:
         BundleError: The pointer is damaged.
     """
-    with _pointing(root, name):
+    with _alone(root, name):
         if _read_pointer(root, name) != before:
             return False
         _write_pointer(root, name, version, digest)
@@ -244,23 +262,16 @@ def _read_pointer(root: Path, name: str) -> tuple[str, str] | None:
 
 
 @contextmanager
-def _pointing(root: Path, name: str) -> Iterator[None]:
-    """Keep every other process from moving the pointer meanwhile; readers are not kept waiting."""
-    # Not where all is read: whoever only reads bundles may run where there are no such locks.
-    import fcntl
-
+def _alone(root: Path, name: str) -> Iterator[None]:
+    """Keep every other process from changing what is there of a model meanwhile; readers are not kept waiting."""
     (root / name).mkdir(parents=True, exist_ok=True)
-    with (root / name / LOCK).open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    (root / name / LOCK).touch()
+    with held(root / name / LOCK):
         yield
 
 
 def _write_pointer(root: Path, name: str, version: str, digest: str) -> None:
-    pointer = root / name / POINTER
-    incoming = pointer.with_suffix(".incoming")
-    incoming.write_text(json.dumps({"version": version, "digest": digest}) + "\n", encoding="utf-8")
-    incoming.chmod(0o644)
-    incoming.replace(pointer)
+    write_whole(root / name / POINTER, json.dumps({"version": version, "digest": digest}) + "\n")
 
 
 def _world_readable(folder: Path) -> None:

@@ -15,6 +15,7 @@ from math import isclose
 from pathlib import Path
 from typing import Any, Final, Self
 
+from mlops.folders import write_whole
 from mlops.registry.bundle import installed, pointer_stamp
 
 FILE: Final = "traffic.json"
@@ -143,12 +144,7 @@ def read_split(root: Path, model: str) -> Split | None:
 
 def write_split(root: Path, split: Split) -> None:
     """Put a split in place, all of it or nothing."""
-    place = root / split.model / FILE
-    place.parent.mkdir(parents=True, exist_ok=True)
-    incoming = place.with_suffix(".incoming")
-    incoming.write_text(json.dumps({"schema": SCHEMA, **asdict(split)}, indent=2) + "\n", encoding="utf-8")
-    incoming.chmod(0o644)
-    incoming.replace(place)
+    write_whole(root / split.model / FILE, json.dumps({"schema": SCHEMA, **asdict(split)}, indent=2) + "\n")
 
 
 def remove_split(root: Path, model: str) -> None:

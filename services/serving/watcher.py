@@ -138,16 +138,26 @@ class _Follower(Generic[M]):
         """Look, load and swap until cancelled."""
         try:
             while True:
-                await self._look()
-                self._serve()
-                self._load_next()
-                if looked is not None and self.loading is None:
-                    looked.set()
-                await self._rest()
+                try:
+                    await self._go_on(looked)
+                except Exception:
+                    # Nobody would notice that the task is gone until a rollback does not come.
+                    log.exception("who gets which version was not followed", extra=self._facts())
+                    await asyncio.sleep(self.poll_seconds)
         finally:
             if self.loading is not None:
                 # A thread cannot be stopped: what it loads is thrown away.
                 self.loading[1].cancel()
+
+    async def _go_on(self, looked: asyncio.Event | None) -> None:
+        try:
+            await self._look()
+            self._serve()
+            self._load_next()
+        finally:
+            if looked is not None and self.loading is None:
+                looked.set()
+        await self._rest()
 
     async def _look(self) -> None:
         """Read the files, if they may have changed."""

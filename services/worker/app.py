@@ -1,6 +1,5 @@
 """The worker as a service: it follows the registry, goes its rounds and keeps the process that does jobs."""
 
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,7 +7,7 @@ from fastapi import APIRouter, FastAPI
 
 from mlops.database import Database
 from mlops.metrics import Metrics
-from mlops.registry.bundle import INCOMING
+from mlops.registry.bundle import remove_left
 from mlops.rollout.store import ReleaseStore
 from mlops.rollout.table import TABLES
 from mlops.settings import Settings
@@ -27,9 +26,7 @@ def worker_part(settings: Settings, metrics: Metrics) -> Part:
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        for left in settings.registry.bundles_path.glob(f"*/{INCOMING}*"):
-            # A worker was killed while it wrote.
-            shutil.rmtree(left, ignore_errors=True)
+        remove_left(settings.registry.bundles_path)
         async with following(puller.pull, settings.registry.poll_seconds):
             yield
         database.close()

@@ -58,18 +58,26 @@ async def _keep(command: Sequence[str]) -> None:
     pause_seconds = FIRST_PAUSE_SECONDS
     while True:
         began = time.monotonic()
-        # A session of its own: Ctrl-C reaches it by way of its parent alone, which waits for it.
-        child = await asyncio.create_subprocess_exec(*command, start_new_session=True)
         try:
-            code = await child.wait()
-        except asyncio.CancelledError:
-            await _end(child)
-            raise
+            code: int | str = await _run(command)
+        except OSError as error:
+            # The system may be short of memory or processes for now.
+            code = repr(error)
         if time.monotonic() - began >= STEADY_SECONDS:
             pause_seconds = FIRST_PAUSE_SECONDS
         log.error("the process that does jobs has ended", extra={"code": code, "pause_seconds": pause_seconds})
         await asyncio.sleep(pause_seconds)
         pause_seconds = min(LONGEST_PAUSE_SECONDS, 2 * pause_seconds)
+
+
+async def _run(command: Sequence[str]) -> int:
+    # A session of its own: Ctrl-C reaches it by way of its parent alone, which waits for it.
+    child = await asyncio.create_subprocess_exec(*command, start_new_session=True)
+    try:
+        return await child.wait()
+    except asyncio.CancelledError:
+        await _end(child)
+        raise
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:

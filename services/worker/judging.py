@@ -133,8 +133,9 @@ class CaptureJudge:
 
     def _judged(self, capture: Capture, detector: Detector) -> Judgement | None:
         masks = capture.features.get("boxes")
-        if masks is None or capture.report.get("style") in FIGURATIVE:
-            # A mask that is a face itself may reach over the edges of what it covers.
+        if masks is None or not isinstance(capture.output, bytes) or capture.report.get("style") in FIGURATIVE:
+            # No picture: a generic model may have an input of that name. Or a mask that is a face itself, which may
+            # reach over the edges of what it covers.
             return None
         try:
             still = decode(capture.output, probe(capture.output, self._limits))

@@ -9,7 +9,7 @@ from mlops.database import Database, DatabaseAway
 from mlops.jobs.queue import JobQueue, QueueAway
 from mlops.jobs.spool import Spool
 from mlops.jobs.store import JobStore
-from mlops.jobs.table import TABLES
+from mlops.jobs.table import TABLES, Job
 from mlops.settings import Settings
 from services.worker.runner import Runner, Work
 
@@ -82,9 +82,17 @@ def sweep(runner: Runner, queue: JobQueue, settings: Settings) -> None:
         orphan_seconds = max(ORPHAN_SECONDS, 2 * settings.limits.video_idle_seconds)
         for identity in spool.identities():
             if identity in known or spool.idle_seconds(identity) > orphan_seconds:
-                runner.tidy(identity, known.get(identity))
+                _tidy(runner, identity, known.get(identity))
         if queue.waiting() == 0:
             for identity in store.waiting():
                 queue.put(identity)
-    except (DatabaseAway, QueueAway) as error:
+    except (DatabaseAway, QueueAway, OSError) as error:
         log.warning("jobs were not looked through", extra={"reason": error})
+
+
+def _tidy(runner: Runner, identity: str, job: Job | None) -> None:
+    try:
+        runner.tidy(identity, job)
+    except OSError as error:
+        # The next sweep tries again; what else there is to do does not wait for it.
+        log.warning("media of a job cannot be removed", extra={"job": identity, "reason": error})

@@ -87,6 +87,8 @@ class Runner:
         except DatabaseAway:
             # It is as if this worker had fallen silent: the job is done again.
             log.warning("the table of jobs does not answer", extra={"job": identity})
+        except OSError as error:
+            log.warning("media of a job cannot be looked after", extra={"job": identity, "reason": error})
 
     def tidy(self, identity: str, job: Job | None) -> None:
         """Remove the media that a job needs no longer: all but the result once it has ended."""

@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -25,23 +25,29 @@ def many(words: Sequence[bytes], kind: bytes) -> bytes:
 
 @dataclass
 class RespServer:
-    """A small Redis: a few commands of its wire protocol (RESP3) on values, sets and lists; ``mute`` never answers."""
+    """A small Redis: a few commands of its wire protocol (RESP3) on values, sets and lists.
+
+    ``mute`` never answers, ``garbled`` answers nonsense, so many times until now.
+    """
 
     values: dict[bytes, bytes] = field(default_factory=dict)
     sets: dict[bytes, set[bytes]] = field(default_factory=dict)
     lists: dict[bytes, list[bytes]] = field(default_factory=dict)
     mute: bool = False
+    garbled: bool = False
+    garbage: int = 0
     port: int = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while head := await reader.readline():
-            words = []
-            for _ in range(int(head[1:])):
-                size = int((await reader.readline())[1:])
-                words.append((await reader.readexactly(size + 2))[:-2])
-            if not self.mute:
-                writer.write(self.answer(words))
-        writer.close()
+        with closing(writer):
+            while head := await reader.readline():
+                words = []
+                for _ in range(int(head[1:])):
+                    size = int((await reader.readline())[1:])
+                    words.append((await reader.readexactly(size + 2))[:-2])
+                if not self.mute:
+                    self.garbage += self.garbled
+                    writer.write(b"*odd\r\n" if self.garbled else self.answer(words))
 
     def answer(self, words: list[bytes]) -> bytes:
         match words[0].upper(), words[1:]:
@@ -298,5 +304,38 @@ async def test_a_purge_reaches_redis_and_all_replicas() -> None:
             await impatient.purge(["subject y"])
         server.mute = False
         await impatient.close()
+        await one.close()
+        await other.close()
+
+
+@pytest.mark.anyio
+async def test_nonsense_is_as_good_as_no_answer() -> None:
+    async with resp_server() as server:
+        cache = AnswerCache(redis_settings(server.port), Metrics())
+        server.garbled = True
+        key = cache.key(b"a")
+        assert await cache.get(key) is None
+        cache.put(key, b"answer", ["subject x"])
+        await asyncio.gather(*cache._writes)
+        with pytest.raises(PurgeFailed):
+            await cache.purge(["subject x"])
+        server.garbled = False
+        await cache.close()
+
+
+@pytest.mark.anyio
+async def test_a_purge_reaches_who_was_told_nonsense_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlops.cache.NEWS_SECONDS", 0.01)
+    async with resp_server() as server:
+        one, other = (AnswerCache(redis_settings(server.port), Metrics()) for _ in range(2))
+        key = other.key(b"a")
+        other.put(key, b"answer", ["subject x"])
+        await asyncio.gather(*other._writes)
+        await other.open()
+        server.garbled = True
+        await until_true(lambda: server.garbage > 1)
+        server.garbled = False
+        await one.purge(["subject x"])
+        await until_true(partial(_is_gone, other, key))
         await one.close()
         await other.close()

@@ -1,5 +1,6 @@
 """When the embedded default starts the child that opens the registry."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from mlops.rollout import state
 from mlops.rollout.state import Release, Step
 from mlops.rollout.store import ReleaseStore
 from mlops.rollout.table import TABLES
-from mlops.settings import DatabaseSettings
-from services.standalone import Patience, damaged, needs
+from mlops.settings import DatabaseSettings, load_settings
+from services.standalone import Patience, damaged, follower_part, needs
+from tests.patience import until_true
 
 
 class Clock:
@@ -98,3 +100,25 @@ def test_a_database_that_is_away_needs_nothing(tmp_path: Path) -> None:
     database = Database(DatabaseSettings(url=SecretStr(f"sqlite:///{tmp_path}"), password_file=None), TABLES)
     assert needs(ReleaseStore(database), tmp_path) == ()
     database.close()
+
+
+def test_a_look_that_fails_is_not_the_last(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    settings = load_settings(
+        environ={
+            "MASKER_REGISTRY__TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
+            "MASKER_REGISTRY__BUNDLES_PATH": str(tmp_path / "bundles"),
+            "MASKER_REGISTRY__POLL_SECONDS": "0.01",
+            "MASKER_DATABASE__URL": f"sqlite:///{tmp_path}/platform.db",
+        }
+    )
+    model = settings.registry.bundles_path / settings.registry.model
+    # Nobody can forget what was seen, since a folder lies where that is kept.
+    (model / "registry-seen").mkdir(parents=True)
+    (model / "champion.json").write_text("damaged", encoding="utf-8")
+
+    async def run() -> None:
+        async with follower_part(settings).lifespan():
+            await until_true(lambda: len(caplog.records) > 2)
+
+    asyncio.run(run())
+    assert {record.message for record in caplog.records} == {"the registry was not looked at"}

@@ -1,6 +1,7 @@
 """What is done with answered calls behind the answer: samples are captured, and a shadow gets copies."""
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -28,6 +29,7 @@ from services.serving.ledger import Records, Samples
 NICENESS: Final = 19
 MOST_BYTES: Final = 1_048_576
 """Larger bodies are neither captured nor copied."""
+log = logging.getLogger(__name__)
 
 
 def capturing(samples: Samples) -> Callable[[Sequence[Ticket]], None]:
@@ -112,6 +114,10 @@ class GenericShadows:
                 copy.asked = read(copy.call, copy.chosen.model)
                 run_batch([copy])
         except BadInput as error:
+            copy.error = error
+        except Exception as error:
+            # Whatever it was, it is the candidate's, and a row says so.
+            log.exception("a shadow failed", extra={"endpoint": copy.call.endpoint})
             copy.error = error
         finally:
             self._is_busy = False

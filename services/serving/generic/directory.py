@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from masking.onnx import open_session
+from mlops.folders import entries
 from mlops.generic.loading import ARCHITECTURE, GenericModel, load_generic
 from mlops.metrics import Metrics
 from mlops.registry.bundle import MANIFEST, Bundle, BundleError, installed
@@ -24,11 +25,7 @@ log = logging.getLogger(__name__)
 
 def generic_models(root: Path) -> list[str]:
     """List the registered models in the bundle folder whose champion is a generic ONNX graph."""
-    try:
-        folders = sorted(folder for folder in root.iterdir() if folder.is_dir())
-    except OSError:
-        return []
-    return [folder.name for folder in folders if _architecture(root, folder.name) == ARCHITECTURE]
+    return [folder.name for folder in entries(root) if _architecture(root, folder.name) == ARCHITECTURE]
 
 
 def _architecture(root: Path, name: str) -> str | None:
@@ -100,7 +97,11 @@ class Directory(dict[str, Endpoint[GenericModel]]):
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(self._look_seconds)
-            await self._look()
+            try:
+                await self._look()
+            except Exception:
+                # Nobody would notice that the task is gone until an endpoint does not come.
+                log.exception("generic endpoints were not looked for")
 
     async def _look(self) -> list[asyncio.Event]:
         """Follow the models that are new; returns what is set when each was looked at."""

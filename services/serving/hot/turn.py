@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from itertools import takewhile
 from typing import Any, Final
 
@@ -120,9 +120,9 @@ class Turn:
             await asyncio.sleep(GRACE_SECONDS / 2)
             now = time.perf_counter()
             for connection in _since(self.waiting, now - GRACE_SECONDS):
-                connection.hand_over()
+                _try(connection.hand_over)
             for connection in _since(self.idle, now - self._keep_alive_seconds):
-                connection.close_idle()
+                _try(connection.close_idle)
 
     def _let_wait(self, entries: Sequence[Entry], waits: Sequence[float | None]) -> list[Entry]:
         """Return the requests of clients that need not wait; those that must are told so as everywhere else."""
@@ -171,6 +171,14 @@ class Turn:
             log.info("request", extra=told | ({"left_out": left_out} if left_out else {}))
         finally:
             request_id.reset(token)
+
+
+def _try(sweep: Callable[[], None]) -> None:
+    try:
+        sweep()
+    except Exception:
+        # Whatever is wrong with one connection, the others are swept.
+        log.exception("a connection was not swept")
 
 
 def _since(connections: dict[Connection, float], latest: float) -> list[Connection]:

@@ -37,11 +37,11 @@ def test_the_last_write_counts(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 0)
     file = spool.make("one")
     file.write_bytes(b"input")
-    hour_ago = time.time() - 3600
-    os.utime(spool.folder("one"), (hour_ago, hour_ago))
-    assert spool.idle_seconds("one") < 60
-    os.utime(file, (hour_ago, hour_ago))
-    assert 3500 < spool.idle_seconds("one") < 3700
+    day_ago = time.time() - 86_400
+    os.utime(spool.folder("one"), (day_ago, day_ago))
+    assert spool.idle_seconds("one") < 3_600
+    os.utime(file, (day_ago, day_ago))
+    assert 86_000 < spool.idle_seconds("one") < 90_000
 
 
 def test_names_differ() -> None:

@@ -1,5 +1,7 @@
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -66,7 +68,7 @@ def documented() -> list[str]:
 def test_the_questions_of_the_documentation_are_answered(lake: Path) -> None:
     assert len(documented()) >= 3
     for query in documented():
-        duck.ask(Ask(str(lake), query, 5, 5.0))
+        duck.ask(Ask(str(lake), query, 5, PATIENCE_SECONDS))
 
 
 def test_rows_are_limited(lake: Path) -> None:
@@ -129,6 +131,11 @@ def test_what_takes_too_long_ends(lake: Path, query: str) -> None:
         ask(query, lake, SqlSettings(most_rows=5, seconds=0.3))
 
 
+def test_what_has_no_time_left_ends_though_it_has_not_begun(lake: Path) -> None:
+    with pytest.raises(duck.QueryError, match="longer than 0 s"):
+        duck.ask(Ask(str(lake), "select count(*) from range(100000000) a where a.range % 7 = 1", 5, 0.0))
+
+
 def test_what_takes_too_much_memory_ends(lake: Path) -> None:
     with pytest.raises(NoAnswer):
         ask("select list(repeat('x', 1000)||range) from range(5000000)", lake, SqlSettings(most_rows=5, seconds=20))
@@ -162,3 +169,33 @@ def test_lines_that_are_no_rows_make_no_file(lake: Path, tmp_path: Path) -> None
 
 def test_an_empty_lake_has_its_tables(tmp_path: Path) -> None:
     assert ask("select count(*) from results", tmp_path, SETTINGS).rows == [[0]]
+
+
+def test_an_hour_may_become_a_whole_while_a_question_is_asked(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = next(lake.rglob("part-*.parquet"))
+    hour = tmp_path / "lake" / "predictions" / "hour=2023-11-14T22"
+    hour.mkdir(parents=True)
+    part, look = hour / "part-0-1.parquet", os.listdir
+    shutil.copyfile(made, part)
+
+    def becoming_whole(folder: str | Path) -> list[str]:
+        found = look(folder)
+        if part.name in found and part.exists():
+            shutil.copyfile(made, hour / "whole-20.parquet")
+            part.unlink()
+        return found
+
+    monkeypatch.setattr(os, "listdir", becoming_whole)
+    query = "select count(*) from predictions"
+    assert duck.ask(Ask(str(tmp_path / "lake"), query, 5, PATIENCE_SECONDS)).rows == [[20]]
+    assert not part.exists()
+
+
+def test_a_file_that_is_damaged_stays_an_error(lake: Path, tmp_path: Path) -> None:
+    hour = tmp_path / "lake" / "predictions" / "hour=2023-11-14T22"
+    hour.mkdir(parents=True)
+    (hour / "part-0-1.parquet").write_bytes(b"no Parquet at all")
+    with pytest.raises(NoAnswer, match=r"part-0-1\.parquet"):
+        ask("select count(*) from predictions", tmp_path / "lake", SETTINGS)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mlops.metrics import Metrics
+from mlops.predictions import captures as captures_module
 from mlops.predictions.capture_file import (
     MASKED,
     RAW,
@@ -24,7 +25,7 @@ from mlops.predictions.grants_file import LEASE_SECONDS, read_leases, write_leas
 from mlops.predictions.row import new_identity
 from mlops.predictions.settings import CaptureSettings
 from mlops.redis import Seal
-from tests.patience import until
+from tests.patience import PATIENCE_SECONDS, until
 
 SECRET = b"the secret of the whole platform, of some length"
 
@@ -47,10 +48,16 @@ def settings(tmp_path: Path) -> CaptureSettings:
 
 
 @pytest.fixture
+def written_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is offered is written when captures are closed, all of it together, however long the test takes."""
+    monkeypatch.setattr(captures_module, "FLUSH_SECONDS", PATIENCE_SECONDS)
+
+
+@pytest.fixture
 def made(settings: CaptureSettings) -> Callable[..., tuple[Captures, Metrics]]:
-    def make(**other: object) -> tuple[Captures, Metrics]:
+    def make(clock: Callable[[], float] = time.time, **other: object) -> tuple[Captures, Metrics]:
         metrics = Metrics()
-        captures = Captures(settings.model_copy(update=other), metrics, SECRET)
+        captures = Captures(settings.model_copy(update=other), metrics, SECRET, clock)
         captures.open()
         return captures, metrics
 
@@ -86,6 +93,7 @@ def test_none_and_all_are_none_and_all(settings: CaptureSettings, share: float, 
     assert captures.wanted("0" * 32) == captures.wanted("f" * 32) == expected
 
 
+@pytest.mark.usefixtures("written_at_the_end")
 def test_what_is_offered_is_written_sealed_and_can_be_read(settings: CaptureSettings, made) -> None:
     captures, metrics = made()
     offered = [capture(), capture(features={"x": np.arange(3.0), "n": np.float32(2)}, output={"y": np.eye(2)})]
@@ -133,11 +141,11 @@ def test_the_name_says_when_the_time_is_over(tmp_path: Path) -> None:
     assert is_over(tmp_path / "strange.masked", 0.0)
 
 
+@pytest.mark.usefixtures("written_at_the_end")
 def test_capturing_stops_at_its_bytes_and_goes_on_when_there_is_room(settings: CaptureSettings, made) -> None:
     captures, metrics = made(most_bytes=10_000)
     for _ in range(10):
         captures.offer(capture(output=b"x" * 3_000))
-        time.sleep(0.01)
     captures.close()
     assert outcome(metrics, "full") == 10
     captures, metrics = made(most_bytes=10_000)
@@ -182,19 +190,22 @@ def test_raw_input_is_forgotten_unless_it_was_granted(settings: CaptureSettings,
 
 def test_raw_input_that_was_granted_is_kept_until_the_end_of_the_grant(settings: CaptureSettings, made) -> None:
     settings.path.mkdir()
-    write_leases(settings.path, {"faces": time.time() + 50}, time.time())
-    captures, _ = made()
+    now = 1_000_000.0
+    write_leases(settings.path, {"faces": now + 50}, now)
+    captures, _ = made(lambda: now)
     assert captures.wants_raw("faces")
     assert not captures.wants_raw("voices")
     captures.offer(capture(), raw=b"RAW")
     captures.offer(capture(endpoint="voices"), raw=b"RAW")
     captures.close()
     (place,) = files(settings.path, RAW)
-    (read,) = read_captures(place, seals(settings, SECRET)[RAW])
+    opened_by = seals(settings, SECRET, lambda: now)
+    (read,) = read_captures(place, opened_by[RAW])
     assert (read.output, read.endpoint, read.features) == (b"RAW", "faces", {})
-    assert is_over(place, time.time() + 51)
+    assert not is_over(place, now + 49)
+    assert is_over(place, now + 50)
     with pytest.raises(Unreadable):
-        read_captures(place, seals(settings, SECRET)[MASKED])
+        read_captures(place, opened_by[MASKED])
 
 
 def test_a_grant_that_nobody_renews_is_void(tmp_path: Path) -> None:
@@ -234,3 +245,19 @@ def test_a_disk_that_takes_nothing_is_told_of_once_and_capturing_goes_on_after(
     captures.offer(capture())
     captures.close()
     assert outcome(metrics, "written") == 1
+
+
+def test_a_folder_that_could_not_be_looked_at_keeps_no_later_capture_from_being_written(
+    made: Callable[..., tuple[Captures, Metrics]],
+    settings: CaptureSettings,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(captures_module, "LOOK_SECONDS", 0.0)
+    captures, metrics = made(share=1.0)
+    looped = settings.path / "looped"
+    looped.symlink_to("looped")
+    until(lambda: [each for each in caplog.records if each.message == "the folder of captures cannot be looked at"])
+    captures.offer(capture())
+    until(lambda: outcome(metrics, "written") == 1)
+    captures.close()

@@ -8,13 +8,14 @@ from mlops.predictions import duck, lake
 from mlops.predictions.landing import Landing
 from mlops.predictions.question import Ask
 from mlops.predictions.writer import Writer
+from tests.patience import PATIENCE_SECONDS
 
 HOUR = 1_700_000_000 // 3600 * 3600
 
 
 def landed(root: Path) -> list[str]:
     query = "select identity from predictions order by time"
-    return [str(row[0]) for row in duck.ask(Ask(str(root), query, 10_000, 10)).rows]
+    return [str(row[0]) for row in duck.ask(Ask(str(root), query, 10_000, PATIENCE_SECONDS)).rows]
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from mlops.registry.bundle import (
     point,
     point_from,
     pointer_stamp,
+    remove_left,
     write_manifest,
 )
 
@@ -175,3 +178,34 @@ def test_who_decided_on_an_older_pointer_comes_too_late(made: tuple[Path, str], 
         point(root, NAME, "4", made[1])
     assert point_from(before, root, NAME, "5", made[1]) is not moved
     assert installed(root, NAME) == ("4" if moved else "5", made[1])
+
+
+def test_several_that_bring_a_version_at_once_all_get_it(made: tuple[Path, str], tmp_path: Path) -> None:
+    folder, digest = made
+    for version in map(str, range(20)):
+        with ThreadPoolExecutor(4) as pool:
+            brought = [pool.submit(place, folder, tmp_path / "bundles", NAME, version, digest) for _ in range(4)]
+        assert {each.result().folder for each in brought} == {tmp_path / "bundles" / NAME / version}
+
+
+def test_what_a_killed_process_left_goes_and_what_one_copies_right_now_stays(
+    made: tuple[Path, str], tmp_path: Path
+) -> None:
+    root, ended = tmp_path / "bundles", threading.Event()
+    left = root / NAME / ".incoming-left"
+    left.mkdir(parents=True)
+    (left / "fp32.onnx").touch()
+
+    def remove() -> None:
+        while not ended.is_set():
+            remove_left(root)
+
+    with ThreadPoolExecutor(1) as pool:
+        removing = pool.submit(remove)
+        try:
+            for version in map(str, range(50)):
+                place(made[0], root, NAME, version, made[1])
+        finally:
+            ended.set()
+        removing.result()
+    assert not list((root / NAME).glob(".incoming-*"))

@@ -69,6 +69,21 @@ def test_a_child_that_is_killed_is_replaced(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_one_that_cannot_be_started_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(child, "FIRST_PAUSE_SECONDS", 0.01)
+    program = tmp_path / "program"
+
+    async def run() -> None:
+        async with kept_running([str(program), "-c", LIVES, str(tmp_path / "pids")]):
+            await until_true(lambda: len(caplog.records) > 1)
+            program.symlink_to(sys.executable)
+            await started(tmp_path / "pids", 1)
+
+    asyncio.run(run())
+
+
 def test_one_that_dies_young_is_tried_less_and_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "FIRST_PAUSE_SECONDS", 0.2)
 
@@ -99,9 +114,9 @@ def test_the_part_does_jobs_in_another_process_and_shows_them(
     with TestClient(app, base_url="http://127.0.0.1:8000") as client:
         job = until(lambda: None if (now := store.get(identity)) is None or now.is_open else now, 0.1)
         shown = client.get("/metrics").text
+        until(lambda: not (tmp_path / "jobs" / identity).exists())
     assert (job.state, job.attempts) == ("failed", 1)
     assert 'masker_jobs_total{kind="mask-video",state="failed"} 1.0' in shown
-    assert not (tmp_path / "jobs" / identity).exists()
 
 
 def test_who_is_not_its_parents_child_ends_at_once(tmp_path: Path) -> None:

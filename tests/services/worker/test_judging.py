@@ -130,3 +130,11 @@ def test_without_a_model_captures_wait(tmp_path: Path, store: PredictionStore, l
         [Prediction(one.identity, one.time, "faces", "m", "1", "champion", "", "", "", "ok", 200, 0.1)]
     )
     assert judged(store) == (1, 1)
+
+
+def test_a_generic_model_with_boxes_keeps_no_picture_from_being_judged(look, hopper: bytes) -> None:
+    boxes = np.zeros((0, 4), np.float32)
+    generic = Capture(
+        new_identity(), time.time(), "tabular", "m", "1", "champion", {"boxes": boxes}, {"label": np.ones(1)}
+    )
+    assert look(generic, captured(hopper, boxes)) == (1, 1)
