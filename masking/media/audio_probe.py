@@ -17,6 +17,7 @@ from masking.media.audio_samples import SAMPLE_TYPES
 from masking.media.audio_sniff import kind_of
 from masking.media.audio_source import first_frames, has_pictures, open_container, sound_of
 from masking.media.audio_structure import Structure, structure
+from masking.media.tags import telling
 
 _MEDIA_TYPES: Final = {
     "wav": "audio/wav",
@@ -32,18 +33,6 @@ _MEDIA_TYPES: Final = {
 _FIRST_PACKETS: Final = 600  # how far the first frame that decodes is looked for
 _TRIMMED_FRAMES: Final = 5  # more of a track than these that its header leaves out is no padding of an encoder
 _AAC_FRAME: Final = 1024
-_TECHNICAL: Final = frozenset(
-    (
-        "major_brand",
-        "minor_version",
-        "compatible_brands",
-        "encoder",
-        "handler_name",
-        "vendor_id",
-        "language",
-        "DURATION",
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +245,6 @@ def _notes(source: InputContainer, kept: AudioStream) -> tuple[str, ...]:
             names.append("cover" if stream.type == "video" else {"subtitle": "subtitles"}.get(stream.type, stream.type))
     if source.chapters():
         names.append("chapters")
-    if (set(source.metadata) | set(kept.metadata)) - _TECHNICAL:
+    if telling(source.metadata, kept.metadata):
         names.append("metadata")
     return tuple(dict.fromkeys(f"{name}_dropped" for name in names))

@@ -10,6 +10,7 @@ from av import VideoFrame as Picture
 from av.video.reformatter import ColorRange, VideoReformatter
 from numpy.typing import NDArray
 
+from masking.media.video_aperture import Aperture
 from masking.media.video_colour import Colour
 from masking.media.video_layout import Layout, empty_like
 from masking.media.video_turn import Turn
@@ -200,6 +201,17 @@ class VideoFrame:
                 _plane(copied, i, self.view.layout)[...] = _plane(self._picture, i, self.view.layout)
             self._picture, self._painted = copied, True
         return self._picture
+
+
+def cut(picture: Picture, aperture: Aperture, layout: Layout) -> Picture:
+    """Return a part of a picture, which begins where samples of its chroma do."""
+    made = empty_like(picture, layout.name, (aperture.width, aperture.height))
+    for number in range(1 if layout.is_grey else 3):
+        across, down = (layout.across, layout.down) if number else (1, 1)
+        part = _plane(made, number, layout)
+        top, left = aperture.top // down, aperture.left // across
+        part[:] = _plane(picture, number, layout)[top : top + part.shape[0], left : left + part.shape[1]]
+    return made
 
 
 def _plane(picture: Picture, number: int, layout: Layout) -> _Plane:

@@ -90,9 +90,9 @@ def nearest(layout: Layout, offered: tuple[str, ...]) -> Layout:
     return min(same, key=loss)
 
 
-def empty_like(picture: Picture, name: str) -> Picture:
-    """Make a picture of the size, time and colours of ``picture``, its samples not yet set."""
-    made = Picture(picture.width, picture.height, name)
+def empty_like(picture: Picture, name: str, size: tuple[int, int] | None = None) -> Picture:
+    """Make a picture of the time and colours of ``picture``, and of its size unless given; no sample is set yet."""
+    made = Picture(*(size or (picture.width, picture.height)), name)
     made.pts, made.duration, made.time_base = picture.pts, picture.duration, picture.time_base
     made.colorspace, made.color_range = picture.colorspace, picture.color_range
     made.color_primaries, made.color_trc = picture.color_primaries, picture.color_trc

@@ -18,6 +18,8 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from masking.errors import DamagedMedia, EmptyMedia, MediaTooLarge, UnsupportedMedia
+from masking.media.tags import telling
+from masking.media.video_aperture import Aperture, aperture
 from masking.media.video_colour import Colour
 from masking.media.video_layout import Layout, native
 from masking.media.video_sniff import HEAD_BYTES, container_of
@@ -56,6 +58,7 @@ class VideoProbe:
         width: columns of the upright picture.
         height: rows of the upright picture.
         turn: how the stored picture becomes upright.
+        aperture: what part of the stored picture is shown, None where all of it is.
         matrix: the display matrix as the file has it, None where it has none.
         pixel_format: FFmpeg's name of the samples as the decoder gives them.
         layout: the samples as they are painted.
@@ -66,8 +69,9 @@ class VideoProbe:
         stream: number of the video stream in the file.
         audio: number of the first sound stream, None where there is none.
         bit_rate: bits per second of the video stream or of the file; 0 where unknown.
-        dropped: what the copy will not have, e.g. ``subtitles``, ``data``, ``chapters``, ``video`` (a further one),
-            ``hdr_mastering_data`` (what a display maps brightness by), ``interlacing_flag`` (the lines stay).
+        dropped: what the copy will not have, e.g. ``subtitles``, ``data``, ``chapters``, ``metadata``, ``video`` (a
+            further one), ``hdr_mastering_data`` (what a display maps brightness by), ``interlacing_flag`` (the lines
+            stay).
         max_pixels: the limit that the decoder is given, since a stream may change its size.
     """
 
@@ -76,6 +80,7 @@ class VideoProbe:
     width: int
     height: int
     turn: Turn
+    aperture: Aperture | None
     matrix: tuple[int, ...] | None
     pixel_format: str
     layout: Layout
@@ -101,7 +106,7 @@ class VideoProbe:
 
     @property
     def stored_size(self) -> tuple[int, int]:
-        """Width and height of the picture as it is stored."""
+        """Width and height of the picture as it is stored, or of the part of it that is shown."""
         return self.turn.size(self.width, self.height)
 
 
@@ -131,7 +136,7 @@ def probe_video(path: Path, limits: VideoLimits) -> VideoProbe:
             raise MediaTooLarge(f"the video is longer than {limits.seconds} seconds")
         first = _first_frame(source, stream, limits.pixels)
         _check_size(first.width, first.height, limits)
-        return _described(source, stream, first, container, seconds, size, limits.pixels)
+        return _described(path, source, stream, first, container, seconds, size, limits.pixels)
 
 
 def open_container(path: Path, container: str, max_pixels: int) -> InputContainer:
@@ -212,6 +217,7 @@ def _first_frame(source: InputContainer, stream: VideoStream, max_pixels: int) -
 
 
 def _described(
+    path: Path,
     source: InputContainer,
     stream: VideoStream,
     first: Picture,
@@ -222,8 +228,10 @@ def _described(
 ) -> VideoProbe:
     matrix = display_matrix(first)
     turn = Turn.of(matrix) if matrix else Turn()
-    width, height = turn.size(first.width, first.height)
     layout = native(first.format.name)
+    stored = first.width, first.height
+    part = aperture(path, container, (stream.index, stream.id), stored, layout)
+    width, height = turn.size(*(stored if part is None else (part.width, part.height)))
     fps = stream.average_rate or stream.guessed_rate
     frames = stream.frames or (round(seconds * fps) if fps else 0)
     audio = source.streams.audio[0].index if source.streams.audio else None
@@ -234,6 +242,7 @@ def _described(
         width=width,
         height=height,
         turn=turn,
+        aperture=part,
         matrix=matrix,
         pixel_format=first.format.name,
         layout=layout,
@@ -260,6 +269,8 @@ def _dropped(source: InputContainer, kept: VideoStream) -> tuple[str, ...]:
         names.append("cover" if cover else {"subtitle": "subtitles"}.get(stream.type, stream.type))
     if source.chapters():
         names.append("chapters")
+    if telling(source.metadata, *(stream.metadata for stream in source.streams)):
+        names.append("metadata")
     if kept.metadata.get("alpha_mode") == "1":
         names.append("alpha")
     return tuple(dict.fromkeys(names))

@@ -14,7 +14,7 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
 from masking.errors import DamagedMedia
-from masking.media.video_frame import VideoFrame, View
+from masking.media.video_frame import VideoFrame, View, cut
 from masking.media.video_layout import is_rgb
 from masking.media.video_missing import MissingFrames
 from masking.media.video_probe import VideoProbe, open_container, prepare
@@ -86,7 +86,7 @@ class VideoReader:
                 start = frame_time
             picture.pts, picture.time_base = frame_time, self.time_base
             seconds = float((frame_time - start) * self.time_base)
-            yield VideoFrame(self._native(picture), self._view, index, seconds)
+            yield VideoFrame(self._shown(picture), self._view, index, seconds)
             index += 1
         if index == 0:
             raise DamagedMedia("no frame of the video can be decoded")
@@ -150,9 +150,14 @@ class VideoReader:
         self._last = time
         return time
 
+    def _shown(self, picture: Picture) -> Picture:
+        native, part = self._native(picture), self.probe.aperture
+        return native if part is None else cut(native, part, self.probe.layout)
+
     def _native(self, picture: Picture) -> Picture:
         picture.pict_type = 0  # the encoder shall choose its own
-        size, layout = self.probe.stored_size, self.probe.layout
+        part, layout = self.probe.aperture, self.probe.layout
+        size = self.probe.stored_size if part is None else part.stored
         if picture.format.name == layout.name and (picture.width, picture.height) == size:
             return picture
         if (picture.width, picture.height) != size:

@@ -1,5 +1,6 @@
 """What kind of container a file is, by its first bytes, and whether its end is missing, by the sizes that it states."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -52,6 +53,33 @@ def first_break(path: Path, container: str) -> int | None:
         if container in ("mp4", "mov"):
             return size if _boxes_end(file, size) > size else None
         return _element_break(file, size)
+
+
+def boxes(file: BinaryIO, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the name of each box between two bytes, and where its contents begin and end."""
+    while at + 8 <= end:
+        file.seek(at)
+        header = file.read(16)
+        length, body = int.from_bytes(header[:4], "big"), at + 8
+        if length == 1:
+            length, body = int.from_bytes(header[8:], "big"), at + 16
+        stop = end if length == 0 else min(end, at + length)
+        if stop < body:
+            return
+        yield header[4:8], body, stop
+        at = stop
+
+
+def elements(file: BinaryIO, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the id of each element between two bytes, and where its contents begin and end."""
+    while at < end:
+        file.seek(at)
+        kind, body, length = _element(file.read(_ELEMENT_HEAD))
+        stop = end if length is None else min(end, at + body + length)
+        if not body or stop < at + body:
+            return
+        yield kind, at + body, stop
+        at = stop
 
 
 def _matroska_kind(head: bytes) -> str | None:

@@ -46,9 +46,10 @@ def test_leaving_early_ends_the_thread() -> None:
         while True:
             yield 0
 
+    before = set(threading.enumerate())
     with ahead(endless(), 2) as items:
         next(items)
-    assert not any(thread.name == "ahead" for thread in threading.enumerate())
+    assert not any(thread.name == "ahead" for thread in set(threading.enumerate()) - before)
 
 
 def held_back(items: Iterator[int], count: int) -> Iterator[int]:
@@ -84,7 +85,7 @@ def test_leaving_early_ends_threads_that_wait_for_room() -> None:
         while True:
             yield 0
 
-    room = Room(3)
+    before, room = set(threading.enumerate()), Room(3)
     with ahead(room.entering(endless()), 50) as first, ahead(held_back(first, 2), 50) as second, room:
         next(room.left(second))
-    assert not any(thread.name == "ahead" for thread in threading.enumerate())
+    assert not any(thread.name == "ahead" for thread in set(threading.enumerate()) - before)

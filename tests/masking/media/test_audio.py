@@ -156,6 +156,16 @@ def test_metadata_cover_and_chapters_are_gone(tmp_path, muxer, codec, rate, cove
 
 
 @pytest.mark.parametrize(
+    ("muxer", "codec", "rate"),
+    [("flac", "flac", 16000), ("mp4", "aac", 16000), ("ogg", "libopus", 48000), ("matroska", "flac", 16000)],
+)
+def test_what_a_container_writes_by_itself_is_no_metadata(tmp_path, muxer, codec, rate):
+    packed = "s16" if codec == "flac" else "flt"
+    _, reader, _ = copy(make(tmp_path / "in", muxer, codec, rate, packed=packed), tmp_path / "out")
+    assert reader.notes == ()
+
+
+@pytest.mark.parametrize(
     ("muxer", "codec", "muxing"),
     [
         ("webm", "libopus", {"live": "1"}),

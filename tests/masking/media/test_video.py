@@ -170,8 +170,20 @@ def test_all_but_the_picture_is_gone(tmp_path, kind):
     written = (tmp_path / "out").read_bytes()
     assert b"Alice" not in written
     assert b"+48+002" not in written
-    assert "subtitles_dropped" in reader.notes
+    assert {"subtitles_dropped", "metadata_dropped"} <= set(reader.notes)
     assert "sound_dropped" in writer.notes
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec"), [("mp4", "libx264"), ("mov", "libx264"), ("mkv", "libx264"), ("webm", "libvpx-vp9")]
+)
+def test_tags_are_noted_where_they_tell_more_than_how_the_file_was_written(tmp_path, kind, codec):
+    plain, tagged = (
+        copy(make(tmp_path / "in", kind, codec, metadata=tags), tmp_path / "out")[0].notes
+        for tags in (None, {"creation_time": "2026-05-01T12:00:00Z"})
+    )
+    assert (plain, tagged) == ((), ("metadata_dropped",))
+    assert probe_video(tmp_path / "out", LIMITS).dropped == ()
 
 
 @pytest.mark.parametrize(

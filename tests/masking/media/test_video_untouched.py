@@ -1,4 +1,4 @@
-"""Groups of pictures without a mask are copied, and whatever is out of the ordinary is coded anew."""
+"""Groups of pictures without a mask are copied, and nothing but their slices."""
 
 import json
 from dataclasses import replace
@@ -16,62 +16,24 @@ from masking.media.probe import ImageLimits
 from masking.media.video import probe_video
 from masking.media.video_groups import Groups
 from masking.policy import VideoPolicy
-from masking.selection import Listed, Selection
 from masking.types import Faces
 from masking.verify import Judge, read_report, verify
 from masking.video import mask_video
-from tests.masking.media.videos import LIMITS, facts, length, make
+from tests.masking.media.group_films import (
+    GROUP,
+    MESSAGE,
+    PLAIN,
+    VARIABLE,
+    counted,
+    film,
+    masked,
+    pictures,
+    rewritten,
+    samples,
+)
+from tests.masking.media.videos import LIMITS, facts, length
 
 IMAGES = ImageLimits(10_000_000, 10_000_000, 8_000)
-GROUP = 8
-TIMES = range(0, 40 * 24, 24)
-PLAIN = {"preset": "veryfast", "bf": "0", "refs": "2", "x264-params": f"keyint={GROUP}:min-keyint={GROUP}:scenecut=0"}
-MESSAGE = b"\x06\x05\x19" + b"sixteen of a kind" + b"Alice is" + b"\x80"  # SEI, user data that is not registered
-VARIABLE = [sum((12, 24, 48, 30)[number % 4] for number in range(end)) for end in range(40)]
-
-
-def nobody(pixels, threshold):
-    return Faces.none()
-
-
-def film(path, kind="mp4", *, options=None, times=TIMES, **more):
-    return make(path, kind, times=times, options={**PLAIN, **(options or {})}, **more)
-
-
-def masked(source, target, *frames, untouched="copy", detector=nobody, **more):
-    """Mask the middle of the frames of these numbers, and of no other."""
-    rows = tuple(Listed("mask", 24, 14, 40, 34, first=number, last=number) for number in frames)
-    policy = VideoPolicy(selection=Selection(rows, only=True), untouched=untouched, **more)
-    return mask_video(source, target, policy, detector, LIMITS)
-
-
-def samples(path):
-    """The packets of the video, and the record that its decoder is told."""
-    with av.open(str(path)) as source:
-        stream = source.streams.video[0]
-        return [bytes(packet) for packet in source.demux(stream) if packet.size], stream.codec_context.extradata
-
-
-def pictures(path):
-    with av.open(str(path)) as source:
-        return [picture.to_ndarray() for picture in source.decode(video=0)]
-
-
-def rewritten(source, target, change, *, shift=0):
-    """Copy a video; ``change`` gives the bytes of each packet, by its number."""
-    with av.open(str(source)) as before, av.open(str(target), "w", options={"avoid_negative_ts": "disabled"}) as after:
-        stream = before.streams.video[0]
-        track = after.add_stream_from_template(stream)
-        for number, packet in enumerate(each for each in before.demux(stream) if each.size):
-            made = av.Packet(change(number, bytes(packet)))
-            made.pts, made.dts, made.duration = packet.pts - shift, packet.dts - shift, packet.duration
-            made.time_base, made.is_keyframe, made.stream = packet.time_base, packet.is_keyframe, track
-            after.mux(made)
-    return target
-
-
-def counted(unit):
-    return len(unit).to_bytes(4, "big") + unit
 
 
 @pytest.mark.parametrize("container", ["mp4", "mov", "mkv"])
@@ -221,56 +183,6 @@ def test_a_joint_video_is_in_all_else_like_one_that_is_coded_anew(tmp_path, more
         assert heard[0] == heard[1] == heard[2]
 
 
-def other_sets(number, data, other):
-    """Put the parameter sets and the slices of another stream in place of the second group."""
-    return other[number] if GROUP <= number < 2 * GROUP else data
-
-
-ODD = {
-    "frames shown in another order": {"options": {"bf": "2"}},
-    "one group, refreshed a stripe at a time": {"options": {"x264-params": "keyint=8:intra-refresh=1:scenecut=0"}},
-    "every frame an IDR": {"options": {"x264-params": "keyint=1"}},
-    "deep": {"pixels": "yuv420p10le"},
-    "chroma in full": {"pixels": "yuv444p"},
-    "interlaced": {"options": {"flags": "+ildct+ilme"}},
-    "another codec": {"codec": "libx265"},
-    "another codec of this container": {"kind": "webm", "codec": "libvpx-vp9"},
-}
-
-
-@pytest.mark.parametrize("odd", ODD)
-def test_what_is_out_of_the_ordinary_is_coded_anew(tmp_path, odd):
-    more = dict(ODD[odd])
-    source = make(tmp_path / "in", times=TIMES, **more) if more.get("codec") else film(tmp_path / "in", **more)
-    coded = masked(source, tmp_path / "coded", 11, untouched="code")
-
-    joint = masked(source, tmp_path / "joint", 11)
-
-    assert joint.copied == 0
-    assert facts(tmp_path / "joint") == facts(tmp_path / "coded")
-    assert joint.notes == coded.notes
-
-
-def test_a_stream_whose_parameters_change_on_the_way_is_coded_anew(tmp_path):
-    plain = film(tmp_path / "plain.mp4")
-    other, record = samples(film(tmp_path / "other.mp4", options={"refs": "3", "x264-params": "keyint=8:cabac=0"}))
-    length_of = int.from_bytes(record[6:8], "big")
-    sequence, picture = record[8 : 8 + length_of], record[8 + length_of + 3 :]
-    picture = picture[: int.from_bytes(record[8 + length_of + 1 : 8 + length_of + 3], "big")]
-
-    def change(number, data):
-        if number == GROUP:
-            return counted(sequence) + counted(picture) + other[number]
-        return other_sets(number, data, other)
-
-    source = rewritten(plain, tmp_path / "in.mp4", change)
-
-    report = masked(source, tmp_path / "out.mp4", 11)
-
-    assert report.copied == 0
-    assert len(pictures(tmp_path / "out.mp4")) == report.frames
-
-
 def test_parameter_sets_that_are_only_repeated_do_no_harm(tmp_path):
     plain = film(tmp_path / "plain.mp4")
     groups = Groups(plain, probe_video(plain, LIMITS))
@@ -282,60 +194,6 @@ def test_parameter_sets_that_are_only_repeated_do_no_harm(tmp_path):
 
     assert report.copied == 32
     assert facts(tmp_path / "out.mp4") == facts(plain)
-
-
-def test_frames_that_an_edit_list_hides_are_copied_nowhere(tmp_path):
-    plain = film(tmp_path / "plain.mp4")
-    source = rewritten(plain, tmp_path / "in.mp4", lambda number, data: data, shift=4 * 24)
-    hidden = 40 - len(pictures(source))
-    assert hidden > 0
-
-    report = masked(source, tmp_path / "out.mp4", 20)
-
-    assert (report.copied, report.frames) == (0, 40 - hidden)
-
-
-def test_a_video_that_breaks_off_is_coded_anew_as_far_as_it_goes(tmp_path):
-    whole = film(tmp_path / "whole.mp4", movflags="faststart")
-    data = whole.read_bytes()
-    source = tmp_path / "in.mp4"
-    source.write_bytes(data[: len(data) * 3 // 4])
-
-    report = masked(source, tmp_path / "out.mp4", 3)
-
-    assert report.damage
-    assert report.needs_review
-    assert report.copied == 0
-    assert 0 < report.frames < 40
-    assert len(pictures(tmp_path / "out.mp4")) == report.frames
-
-
-def test_damage_that_only_a_decoder_sees_has_all_coded_anew(tmp_path):
-    plain = film(tmp_path / "plain.mp4", options={"crf": "1"})
-
-    def change(number, data):
-        return data if number != 21 else data[:6] + bytes(byte ^ 0x5A for byte in data[6:])
-
-    source = rewritten(plain, tmp_path / "in.mp4", change)
-
-    report = masked(source, tmp_path / "out.mp4", 3)
-
-    assert report.damage
-    assert report.needs_review
-    assert report.copied == 0
-    assert GROUP < report.frames < 40
-    assert len(pictures(tmp_path / "out.mp4")) == report.frames
-
-
-def test_a_group_that_is_too_long_to_be_held_is_coded_anew(tmp_path):
-    options = {"x264-params": "keyint=10000:scenecut=0", "preset": "ultrafast", "bf": "0"}
-    source = make(tmp_path / "in.mkv", "mkv", times=range(0, 640 * 24, 24), options=options, size=(32, 32))
-    with av.open(str(source)) as file:
-        assert sum(packet.is_keyframe for packet in file.demux(video=0)) == 1
-
-    report = masked(source, tmp_path / "out.mkv")
-
-    assert (report.frames, report.copied) == (640, 0)
 
 
 @pytest.mark.parametrize(("room", "frames"), [(600, 600), (1 << 20, 7)])
