@@ -50,12 +50,14 @@ class Registry:
         return self.resolve(name, version)
 
     def promote(self, name: str, version: str) -> Version:
-        """Make a version the champion; the champion before it becomes `previous`."""
+        """Make a version the champion, and challenger no more; the champion before it becomes `previous`."""
         before = self.champion(name)
         try:
             if before and before.version != version:
                 self._client.set_registered_model_alias(name, PREVIOUS, before.version)
             self._client.set_registered_model_alias(name, CHAMPION, version)
+            if CHALLENGER in self._client.get_model_version(name, version).aliases:
+                self._client.delete_registered_model_alias(name, CHALLENGER)
             return self._version(self._client.get_model_version(name, version))
         except MlflowException as error:
             raise RegistryError(f"version {version} of {name} cannot become champion: {error}") from error

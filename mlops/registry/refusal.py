@@ -6,18 +6,15 @@
 from pathlib import Path
 from typing import Final
 
+from mlops.folders import write_whole
+
 SUFFIX: Final = ".refused"
 MOST: Final = 500
 
 
 def refuse(root: Path, name: str, version: str, why: str) -> None:
     """Say why a version cannot be brought."""
-    place = _place(root, name, version)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    incoming = place.with_name(f"{place.name}.incoming")
-    incoming.write_text(why[:MOST], encoding="utf-8")
-    incoming.chmod(0o644)
-    incoming.replace(place)
+    write_whole(_place(root, name, version), why[:MOST])
 
 
 def accept(root: Path, name: str, version: str) -> None:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from mlops.audit import AuditLog
 from mlops.database import Database
-from mlops.rollout import claims
+from mlops.rollout import claims, history
 from mlops.rollout.aliases import wishes
 from mlops.rollout.approvals import APPROVED, EXPIRED, REJECTED, Approval, vote
 from mlops.rollout.state import (
@@ -22,7 +22,6 @@ from mlops.rollout.state import (
     ACTIVE,
     OPEN,
     PENDING_APPROVAL,
-    ROLLED_BACK,
     SUCCEEDED,
     IllegalMove,
     Release,
@@ -61,15 +60,6 @@ class Unknown(LookupError):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What an endpoint has from its last release: a version and the policy that came with it."""
-
-    version: str
-    digest: str
-    policy: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
 class ReleaseStore:
     """The releases of the platform. Every method raises `mlops.database.DatabaseAway` where it does not answer.
 
@@ -93,9 +83,9 @@ class ReleaseStore:
         """
         now = self.clock()
         with self.database.transaction() as connection:
-            standing = _standing(connection, release.endpoint)
-            if standing and (standing.version, standing.digest) == (release.baseline, release.baseline_digest):
-                release = replace(release, baseline_policy=standing.policy)
+            left = history.standing(connection, release.endpoint)
+            if left and (left.version, left.digest) == (release.baseline, release.baseline_digest):
+                release = replace(release, baseline_policy=left.policy)
             approval = None
             if needed:
                 release = replace(release, phase=PENDING_APPROVAL)
@@ -181,22 +171,20 @@ class ReleaseStore:
                 connection.execute(sa.update(RELEASES).where(*stands).values(note=after.note))
         return after
 
-    def standing(self, endpoint: str) -> Standing | None:
+    def standing(self, endpoint: str) -> history.Standing | None:
         """Return the version and policy that the endpoint has from its last release; None where it had none."""
         with self.database.reading() as connection:
-            return _standing(connection, endpoint)
+            return history.standing(connection, endpoint)
 
     def endpoints(self) -> Sequence[tuple[str, str]]:
         """Return endpoint and model of every release that there ever was, each pair once."""
-        asked = sa.select(RELEASES.c.endpoint, RELEASES.c.model)
         with self.database.reading() as connection:
-            return [(row.endpoint, row.model) for row in connection.execute(asked.distinct())]
+            return history.endpoints(connection)
 
-    def was_released(self, model: str, version: str) -> bool:
-        """Say whether anybody ever asked for a release of a version."""
-        of = RELEASES.c.model == model, RELEASES.c.candidate == version
+    def was_tried(self, model: str, version: str) -> bool:
+        """Say whether a release of a version ever began its first step, or failed."""
         with self.database.reading() as connection:
-            return connection.execute(sa.select(RELEASES.c.identity).where(*of).limit(1)).first() is not None
+            return history.was_tried(connection, model, version)
 
     def approval(self, identity: str) -> Approval | None:
         """Return a request for approval, by its own identity or that of its release."""
@@ -297,7 +285,7 @@ class ReleaseStore:
     def _write(
         self, connection: sa.Connection, before: Release, after: Release, actor: str, action: str, reason: str
     ) -> Release:
-        if before.phase == SUCCEEDED and not _is_last(connection, before):
+        if before.phase == SUCCEEDED and not history.is_last(connection, before):
             raise IllegalMove("a later release has changed the champion since")
         if not connection.execute(sa.update(RELEASES).where(*_stands(before)).values(row_of(after))).rowcount:
             raise Conflict("the release was moved by somebody else")
@@ -338,21 +326,3 @@ def _void(connection: sa.Connection, release: str, now: float) -> None:
 def _get(connection: sa.Connection, identity: str) -> Release | None:
     row = connection.execute(sa.select(*COLUMNS).where(RELEASES.c.identity == identity)).one_or_none()
     return None if row is None else release_of(row)
-
-
-def _standing(connection: sa.Connection, endpoint: str) -> Standing | None:
-    ended = (RELEASES.c.endpoint == endpoint, RELEASES.c.phase.in_((SUCCEEDED, ROLLED_BACK)))
-    newest = sa.select(*COLUMNS).where(*ended).order_by(RELEASES.c.updated.desc()).limit(1)
-    row = connection.execute(newest).one_or_none()
-    if row is None:
-        return None
-    release = release_of(row)
-    if release.phase == SUCCEEDED and release.is_promoted:
-        return Standing(release.candidate, release.candidate_digest, release.policy)
-    return Standing(release.baseline, release.baseline_digest, release.baseline_policy)
-
-
-def _is_last(connection: sa.Connection, release: Release) -> bool:
-    """Whether the endpoint's last release left this one's candidate with all of the traffic."""
-    standing = _standing(connection, release.endpoint)
-    return standing is not None and (standing.version, standing.digest) == (release.candidate, release.candidate_digest)

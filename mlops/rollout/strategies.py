@@ -144,5 +144,5 @@ def _check(strategy: str, steps: Sequence[Step]) -> None:
         raise IllegalMove("only a shadow has a step of weight 0")
     if strategy == BLUE_GREEN and weights != [1.0]:
         raise IllegalMove("blue-green has one step of weight 1")
-    if strategy == CHAMPION_CHALLENGER and len(steps) != 1:
-        raise IllegalMove("champion and challenger have one step")
+    if strategy == CHAMPION_CHALLENGER and [step.seconds for step in steps] != [inf]:
+        raise IllegalMove("champion and challenger have one step of infinite seconds: a person ends it")

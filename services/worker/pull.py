@@ -99,14 +99,14 @@ class Puller:
         return "unchanged"
 
     def _waits_for_a_release(self, operation: AliasOperation) -> bool:
-        """Say whether an alias is to go from a version that came meanwhile, and that nobody has released yet."""
-        if operation.alias != CHALLENGER or operation.version is not None:
+        """Say whether an alias is to go from another version, which waits for its release and is found by it."""
+        if operation.alias != CHALLENGER:
             return False
         try:
             named = self._registry.resolve(operation.model, CHALLENGER).version
         except UnknownVersion:
             return False
-        return not self._store.was_released(operation.model, named)
+        return named != operation.version and not self._store.was_tried(operation.model, named)
 
     def _wanted(self) -> list[tuple[str, str]]:
         try:
@@ -150,6 +150,10 @@ class Puller:
         except RegistryError as error:
             log.warning("the registry gave no bundle", extra={"model": model, "reason": str(error)})
             return "failed"
+        except Exception:
+            # Whatever else it was, such as a store of artifacts that nothing here can read, the others are looked for.
+            log.exception("the registry gave no bundle", extra={"model": model})
+            return "failed"
         if bundle is None:
             return "unchanged"
         log.info("bundle pulled", extra={"model": model, "version": bundle.version})
@@ -162,7 +166,11 @@ async def following(pull: Callable[[], str], poll_seconds: float) -> AsyncIterat
 
     async def follow() -> None:
         while True:
-            await asyncio.to_thread(pull)
+            try:
+                await asyncio.to_thread(pull)
+            except Exception:
+                # Nobody would notice that the task is gone until a version does not come.
+                log.exception("the registry was not looked at")
             await asyncio.sleep(poll_seconds)
 
     task = asyncio.create_task(follow(), name="follow-registry")

@@ -117,6 +117,15 @@ def test_only_the_first_version_that_is_admitted_becomes_champion(uri: str, tmp_
     assert registry.resolve(NAME, "champion").version == "1"
 
 
+def test_who_becomes_champion_is_no_challenger_any_more(two: Registry) -> None:
+    two.set_alias(NAME, "challenger", "2")
+    two.promote(NAME, "1")
+    assert two.resolve(NAME, "challenger").version == "2"
+    assert two.promote(NAME, "2").aliases == ("champion",)
+    with pytest.raises(UnknownVersion):
+        two.resolve(NAME, "challenger")
+
+
 def test_a_version_that_is_not_there_cannot_become_champion(uri: str) -> None:
     with pytest.raises(RegistryError):
         Registry(uri).promote(NAME, "7")

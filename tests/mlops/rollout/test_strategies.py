@@ -65,7 +65,8 @@ def test_steps_can_be_others() -> None:
         ({"steps": tuple(Step(0.001 * n, 1, 1) for n in range(1, 200))}, "steps"),
         ({"strategy": "shadow", "steps": (Step(0.1, 1, 1),)}, "weight 0"),
         ({"strategy": "blue-green", "steps": (Step(0.1, 1, 1),)}, "weight 1"),
-        ({"strategy": "champion-challenger", "steps": (Step(0.1, 1, 1), Step(0.2, 1, 1))}, "one step"),
+        ({"strategy": "champion-challenger", "steps": (Step(0.1, inf, 1), Step(0.2, inf, 1))}, "one step"),
+        ({"strategy": "champion-challenger", "steps": (Step(0.1, 60, 1),)}, "a person ends it"),
     ],
 )
 def test_what_makes_no_sense_is_refused(others: dict[str, Any], told: str) -> None:

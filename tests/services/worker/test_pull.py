@@ -1,7 +1,8 @@
 """Following the champion, with the real MLflow on a database file."""
 
+import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from starlette.testclient import TestClient
 from mlops.database import Database
 from mlops.metrics import Metrics
 from mlops.registry.bundle import current, installed, on_disk, write_manifest
-from mlops.registry.mlflow import Registry
+from mlops.registry.mlflow import DIGEST_TAG, Registry
 from mlops.registry.refusal import refusal
 from mlops.rollout import state
 from mlops.rollout.state import Release, Step
@@ -22,8 +23,8 @@ from mlops.rollout.store import ReleaseStore
 from mlops.rollout.table import TABLES
 from mlops.settings import Settings, load_settings
 from services.worker.app import worker_app
-from services.worker.pull import Puller
-from tests.patience import until
+from services.worker.pull import Puller, following
+from tests.patience import until, until_true
 
 NAME, VOICE = "face-detector", "voice-masker"
 
@@ -114,6 +115,36 @@ def test_a_registry_that_does_not_answer_is_counted_and_survived(
     with TestClient(worker_app(away, Metrics()), "http://127.0.0.1:8000") as worker:
         until_counted(worker, "failed")
         assert "masker_registry_up 0.0" in worker.get("/metrics").text
+
+
+def test_artifacts_that_nothing_here_can_read_keep_no_other_model_from_being_brought(
+    settings: Settings, store: ReleaseStore, logged_run: str, logged_digest: str
+) -> None:
+    registry, client = Registry(settings.registry.tracking_uri), mlflow.MlflowClient(settings.registry.tracking_uri)
+    client.create_registered_model("elsewhere")
+    client.create_model_version("elsewhere", "ftp://nobody.invalid/bundle", tags={DIGEST_TAG: "0" * 64})
+    client.set_registered_model_alias("elsewhere", "champion", "1")
+    client.create_registered_model(VOICE)
+    client.create_model_version(VOICE, "s3://bucket/bundle", tags={DIGEST_TAG: "0" * 64})
+    client.set_registered_model_alias(VOICE, "champion", "1")
+    registry.promote(NAME, registry.register(NAME, logged_run, "bundle", logged_digest, {}).version)
+    puller = Puller(settings.registry, CollectorRegistry(), store)
+    assert puller.pull() == "failed"
+    assert current(settings.registry.bundles_path, NAME) is not None
+
+
+def test_whatever_a_look_raises_the_next_one_comes() -> None:
+    looks: list[int] = []
+
+    def look() -> str:
+        looks.append(len(looks))
+        raise RuntimeError("nobody has thought of this")
+
+    async def run() -> None:
+        async with following(look, 0.01):
+            await until_true(lambda: len(looks) > 2)
+
+    asyncio.run(run())
 
 
 def bundle_of(name: str, content: bytes, folder: Path, uri: str) -> tuple[str, str]:
@@ -209,6 +240,56 @@ def test_a_version_that_came_while_another_was_released_stays_challenger(
     puller.pull()
     assert registry.resolve("demo", "challenger").version == came.version
     assert list(store.aliases_pending()) == []
+
+
+@pytest.mark.parametrize("end", [lambda each: state.abort(each, 3.0, "no"), lambda each: state.advance(each, 3.0)])
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_release_of_an_older_version_leaves_challenger_with_the_one_that_waits(
+    settings: Settings,
+    store: ReleaseStore,
+    demo: tuple[Registry, Release],
+    end: Callable[[Release], Release],
+    asked: bool,
+) -> None:
+    registry, release = demo
+    puller = Puller(settings.registry, CollectorRegistry(), store)
+    puller.pull()
+    older = registry.resolve("demo", "2")
+    waits = registry.register("demo", older.run_id, "bundle", older.digest, {})
+    registry.admit("demo", waits.version)
+    if asked:
+        store.create(replace(release, identity="b" * 32, candidate=waits.version), needed=1, approval_seconds=1e9)
+    release, _ = store.create(release)
+    release = moved(store, release, state.prepare(release, 1.0))
+    release = moved(store, release, state.start(release, 2.0))
+    puller.pull()
+    assert registry.resolve("demo", "challenger").version == waits.version
+    moved(store, release, end(release))
+    puller.pull()
+    assert registry.resolve("demo", "challenger").version == waits.version
+    assert list(store.aliases_pending()) == []
+
+
+def test_the_next_release_takes_challenger_from_a_version_that_was_tried(
+    settings: Settings, store: ReleaseStore, demo: tuple[Registry, Release]
+) -> None:
+    registry, release = demo
+    puller = Puller(settings.registry, CollectorRegistry(), store)
+    puller.pull()
+    release, _ = store.create(release)
+    for move in (state.prepare, state.start):
+        release = moved(store, release, move(release, 1.0))
+    moved(store, release, state.fail(release, 2.0, "no"))
+    puller.pull()
+    # Somebody gave it back by hand.
+    registry.set_alias("demo", "challenger", "2")
+    tried = registry.resolve("demo", "2")
+    other = registry.register("demo", tried.run_id, "bundle", tried.digest, {}).version
+    again, _ = store.create(replace(release, identity="c" * 32, candidate=other, phase="queued"))
+    for move in (state.prepare, state.start):
+        again = moved(store, again, move(again, 3.0))
+    puller.pull()
+    assert registry.resolve("demo", "challenger").version == other
 
 
 @pytest.mark.parametrize(("version", "why"), [("2", "not the file that was registered"), ("7", "no version 7")])

@@ -10,6 +10,7 @@ from mlops.rollout.guard import Window
 from mlops.rollout.store import new_identity
 from mlops.rollout.strategies import Wish, plan
 from mlops.rollout.traffic import Split, effective, read_split
+from mlops.settings import load_settings
 from tests.services.worker.release_world import ENDPOINT, GOOD, MODEL, SETTINGS, World
 
 
@@ -138,6 +139,18 @@ def test_after_success_a_rollback_is_the_same_move_back(world: World) -> None:
     assert (world.champion(), world.weight()) == ("1", 0.0)
     assert effective(world.root, MODEL) == Split.whole(MODEL, "1", world.digests["1"])
     assert world.aliases() == {"champion": "1", "previous": None, "challenger": None}
+
+
+def test_a_word_is_carried_out_at_one_look_and_seen_at_the_next_both_of_which_are_soon(world: World) -> None:
+    settings = load_settings(environ={})
+    assert settings.rollout.tick_seconds + settings.registry.traffic_seconds <= 2
+    asked = world.ask()
+    for seconds in (0, 61, 61, 0):
+        world.tick(seconds)
+    assert (world.release(asked.identity).phase, world.weight()) == ("succeeded", 1.0)
+    world.act(asked, "roll_back", "it is worse after all")
+    world.tick()
+    assert (world.release(asked.identity).phase, world.weight()) == ("rolled_back", 0.0)
 
 
 def test_a_policy_alone_can_be_released_and_taken_back(world: World) -> None:
