@@ -87,7 +87,7 @@ TABLE: Final[Mapping[type[Exception], Row]] = {
     NotDone: Row(409, "job-not-done", "The job is not done yet"),
     NoResult: Row(409, "job-without-result", "The job has no result"),
     ResultGone: Row(410, "result-gone", "The result is not kept any more"),
-    MediaTooLarge: Row(413, "too-large", "The media are larger than the limits allow", ends_connection=True),
+    MediaTooLarge: Row(413, "too-large", "What is sent is larger than the limits allow", ends_connection=True),
     UnsupportedMedia: Row(415, "unsupported-media", "Not a kind of media that is masked here"),
     DamagedMedia: Row(422, "damaged-media", "The media are truncated or damaged"),
     MediaError: Row(422, "bad-media", "The media cannot be masked"),

@@ -8,20 +8,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from masking.errors import MaskingError, MediaTooLarge
-from mlops.generic.loading import GenericModel
 from mlops.generic.tensors import BadInput
 from mlops.logging import request_id
 from services.asgi.body import read_media
 from services.asgi.errors import RequestError
-from services.serving.generic.arrays import as_array
 from services.serving.generic.bodies import json_bytes
-from services.serving.generic.calls import HEADER_LENGTH, Asked, Call, Kind, Reply
-from services.serving.generic.explain import Explained, explain, runs_of
+from services.serving.generic.calls import HEADER_LENGTH, Call, Kind, Reply
+from services.serving.generic.explain import runs_of
 from services.serving.generic.pool import Pool
 from services.serving.generic.predictor import Predictor
 from services.serving.generic.tickets import Ticket
@@ -88,10 +85,9 @@ class Carrier:
             with self._holding() as held:
                 await self._read(request, call, held)
                 ticket = self.predictor.begin(call)
-                if ticket.error is not None or ticket.chosen is None or ticket.asked is None:
-                    return _response(self.predictor.end(ticket))
-                return await self._explained(ticket, ticket.chosen.model, ticket.asked)
-        except (RequestError, MaskingError, BadInput) as error:
+                ticket.explains = True
+                return _response(await self.finish(ticket))
+        except (RequestError, MaskingError) as error:
             return _response(self.predictor.refuse(call, error))
 
     async def _read(self, request: Request, call: Call, held: Held) -> None:
@@ -105,21 +101,6 @@ class Carrier:
                 f"a call may have up to {limits.json_bytes} bytes of JSON: send fewer rows at a time, "
                 "or binary tensors of the Open Inference Protocol"
             )
-
-    async def _explained(self, ticket: Ticket, model: GenericModel, asked: Asked) -> Response:
-        runs = runs_of(model, asked.rows)
-        features = as_array(asked.inputs[model.inputs[0].name], model.inputs[0])
-        found: list[Explained] = []
-
-        def work() -> None:
-            self.predictor.run([ticket])
-            found.append(explain(model, features))
-
-        await self.pool.run(work, model.cost.seconds(runs))
-        reply = self.predictor.end(ticket)
-        if reply.status == 200:
-            reply.body = msgspec.json.encode(found[0])
-        return _response(reply)
 
     async def answer(self, call: Call) -> Reply:
         """Answer a call whose body is there."""
@@ -135,7 +116,10 @@ class Carrier:
             self.predictor.run([ticket])
             return self.predictor.end(ticket)
         chosen, asked = ticket.chosen, ticket.asked
-        seconds = 0.0 if chosen is None or asked is None else chosen.model.cost.seconds(asked.rows)
+        seconds = 0.0
+        if chosen is not None and asked is not None:
+            rows = runs_of(chosen.model, asked.rows) if ticket.explains else asked.rows
+            seconds = chosen.model.cost.seconds(rows)
         try:
             await self.pool.run(partial(self.predictor.run, [ticket]), seconds)
         except RequestError as error:

@@ -4,6 +4,7 @@ Occlusion (Zeiler & Fergus, "Visualizing and Understanding Convolutional Network
 says what this model would have answered, not what is true of the world; features that go together hide each other.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -48,24 +49,24 @@ class Explained(msgspec.Struct, gc=False):
 
 
 def runs_of(model: GenericModel, rows: int) -> int:
-    """Return how many rows the model computes to explain so many.
+    """Return how many rows the model computes to explain so many; at most `MOST_RUNS`, more are refused."""
+    width = int(np.atleast_2d(model.sample[model.inputs[0].name]).shape[1])
+    return min(MOST_RUNS, rows * (width + 1))
+
+
+def explain(model: GenericModel, inputs: Mapping[str, Array]) -> Explained:
+    """Return what the answers for inputs that were checked hang on.
 
     Raises:
-        BadInput: The model takes something else than rows of numbers, or it would be too many.
+        BadInput: The model takes something else than rows of numbers, or it would have to compute too many.
     """
     tensor = model.inputs[0]
     if len(model.inputs) != 1 or len(tensor.shape) != 2 or tensor.dtype.kind != "f" or not tensor.free_rows:
         raise BadInput("only models that take rows of numbers can be explained")
-    width = int(model.sample[tensor.name].shape[1])
-    if rows * (width + 1) > MOST_RUNS:
-        raise BadInput(f"at most {MOST_RUNS // (width + 1)} rows of this model are explained at a time")
-    return rows * (width + 1)
-
-
-def explain(model: GenericModel, features: Array) -> Explained:
-    """Return what the answers for rows of features, (n, d), hang on; `runs_of` must have let them pass."""
-    name = model.inputs[0].name
+    name, features = tensor.name, inputs[tensor.name]
     count, width = features.shape
+    if count * (width + 1) > MOST_RUNS:
+        raise BadInput(f"at most {MOST_RUNS // (width + 1)} rows of this model are explained at a time")
     baseline = model.sample[name].mean(axis=0).astype(features.dtype)
     # One copy of each row as it is, then one without each feature.
     copies = np.repeat(features[:, None], width + 1, axis=1)

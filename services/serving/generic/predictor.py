@@ -89,8 +89,9 @@ class Predictor:
     def is_quick(self, ticket: Ticket) -> bool:
         """Say whether it is worth no thread."""
         if ticket.error is not None or ticket.chosen is None or ticket.asked is None:
-            return True
-        return ticket.chosen.model.cost.seconds(ticket.asked.rows) < QUICK_SECONDS
+            # The champion may explain what a candidate cannot read.
+            return not ticket.explains or ticket.chosen is None
+        return not ticket.explains and ticket.chosen.model.cost.seconds(ticket.asked.rows) < QUICK_SECONDS
 
     def run(self, tickets: Sequence[Ticket]) -> None:
         """Have the models compute for all tickets that have no error yet; may be called in a thread."""
@@ -164,6 +165,9 @@ class Predictor:
             run_batch([ticket])
         except (RequestError, BadInput) as error:
             ticket.error = error
+        except Exception as error:
+            log.exception("a request to a generic endpoint cannot be read")
+            ticket.error = error
         if is_bad and isinstance(ticket.error, BadInput):
             ticket.chosen, ticket.error, ticket.asked = candidate, blamed, asked
         else:
@@ -197,7 +201,9 @@ class Predictor:
         if chosen is None or share is None or asked is None:
             raise RuntimeError("a ticket without an error that was not run")
         version, variant = chosen.model.version, chosen.variant.name
-        if call.kind == "predict":
+        if ticket.explained is not None:
+            body, length = msgspec.json.encode(ticket.explained), None
+        elif call.kind == "predict":
             body, length = predictions(share, variant, ticket.identity), None
         else:
             body, length = inference(share, asked, call.endpoint)

@@ -10,7 +10,8 @@ import numpy as np
 from masking.errors import ModelError
 from mlops.generic.tensors import Array, BadInput, Tensor
 from services.serving.generic.answers import Outputs, Share
-from services.serving.generic.arrays import as_array, as_rows
+from services.serving.generic.arrays import as_array
+from services.serving.generic.explain import explain
 from services.serving.generic.tickets import Ticket
 
 MOST_ROWS: Final = 64
@@ -86,6 +87,8 @@ def _run_together(tickets: list[Ticket]) -> None:
     model = chosen.model
     asked = [ticket.asked for ticket in tickets if ticket.asked is not None]
     inputs = {tensor.name: _joined([each.inputs[tensor.name] for each in asked], tensor) for tensor in model.inputs}
+    if tickets[0].explains:
+        tickets[0].explained = explain(model, inputs)
     outputs = Outputs(model, inputs, model.run(inputs))
     if len(tickets) == 1:
         tickets[0].share = Share(outputs)
@@ -101,8 +104,8 @@ def _run_together(tickets: list[Ticket]) -> None:
 
 def _joined(parts: list[Any], tensor: Tensor) -> Array:
     """Return the rows of several requests as one array; each of them must be what the tensor takes."""
-    if all(isinstance(part, list) for part in parts):
-        return as_rows(parts[0] if len(parts) == 1 else [row for part in parts for row in part], tensor)
+    if all(isinstance(part, bytes) for part in parts):
+        return as_array(b"".join(parts), tensor)
     if len(parts) == 1:
         return as_array(parts[0], tensor)
     return np.concatenate([as_array(part, tensor) for part in parts])

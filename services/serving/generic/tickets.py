@@ -12,6 +12,7 @@ from mlops.predictions.row import REJECTED, Prediction
 from services.serving.endpoints import Chosen
 from services.serving.generic.answers import Share
 from services.serving.generic.calls import Asked, Call
+from services.serving.generic.explain import Explained
 from services.serving.ledger import outcome_of
 
 NOT_RUN: Final[Mapping[str, float]] = {"run": 0.0}
@@ -31,6 +32,8 @@ class Ticket(msgspec.Struct, gc=False):
         error: What went wrong.
         stages: Seconds by stage, the same object for all that shared a run.
         failed: What a candidate made of the same call, where the champion answers it in its place.
+        explains: Whether it is asked what the answer hangs on; such a ticket shares no run.
+        explained: What the answer hangs on.
     """
 
     call: Call
@@ -42,6 +45,8 @@ class Ticket(msgspec.Struct, gc=False):
     error: Exception | None = None
     stages: Mapping[str, float] | None = None
     failed: "Ticket | None" = None
+    explains: bool = False
+    explained: Explained | None = None
 
 
 def outcome_of_call(error: Exception) -> str:

@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
+from tests.patience import PATIENCE_SECONDS
+
 POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
 SOME = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -19,7 +21,8 @@ SOME = settings(max_examples=10, deadline=None, suppress_health_check=list(Healt
 def document(serve_generic: Any, demo_root: Path) -> Iterator[Any]:
     with ExitStack() as stack:
         served = stack.enter_context(serve_generic(demo_root))
-        yield schemathesis.openapi.from_url(f"http://127.0.0.1:{served.port}/openapi.json")
+        url = f"http://127.0.0.1:{served.port}/openapi.json"
+        yield schemathesis.openapi.from_url(url, timeout=PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +45,8 @@ def test_the_document_keeps_its_promises(document: Any, method: str, path: str, 
     @given(case=document[path][method].as_strategy(generation_mode=mode))
     def fuzz(case: Any) -> None:
         # Endpoints have names that no schema knows, and rows as long as their models say.
-        response = case.call_and_validate(excluded_checks=[positive_data_acceptance, negative_data_rejection])
+        unasked = [positive_data_acceptance, negative_data_rejection]
+        response = case.call_and_validate(excluded_checks=unasked, timeout=PATIENCE_SECONDS)
         assert response.status_code < 500
 
     fuzz()

@@ -21,6 +21,7 @@ from pipelines.generic_bundle import assemble
 from tests.patience import PATIENCE_SECONDS, until
 
 ROW = [round(0.01 * place, 2) for place in range(64)]
+EXPLAIN = "/v1/endpoints/demo/explain"
 
 
 def ask(port: int, path: str, body: object = None, **headers: str) -> tuple[int, dict[str, str], Any]:
@@ -66,6 +67,14 @@ def test_a_models_metadata_are_its_signature(both: tuple[Any, Any], path: str) -
             {"name": "probabilities", "datatype": "FP32", "shape": [-1, 10]},
         ],
     }
+
+
+@pytest.mark.parametrize("path", ["/predict", EXPLAIN])
+def test_a_body_that_is_too_large_is_told_without_a_word_of_media(both: tuple[Any, Any], path: str) -> None:
+    for served in both:
+        status, _, told = ask(served.port, path, {"features": [ROW], "more": "x" * 192_000})
+        assert (status, told["title"]) == (413, "What is sent is larger than the limits allow")
+        assert "media" not in told["detail"]
 
 
 def test_the_endpoints_are_listed(both: tuple[Any, Any]) -> None:
@@ -187,9 +196,14 @@ def test_a_shadow_gets_copies_and_answers_nobody(
         assert ask(served.port, "/predict", {"features": [ROW]}, X_Variant="challenger")[0] == 422
 
 
-@pytest.mark.parametrize("hot", [True, False])
+@pytest.mark.parametrize(("hot", "path"), [(True, "/predict"), (False, "/predict"), (False, EXPLAIN)])
 def test_the_champion_answers_what_a_candidate_fails_at(
-    serve_generic: Callable[..., Any], root: Path, demo_bundle: tuple[Path, str], tmp_path_factory: Any, hot: bool
+    serve_generic: Callable[..., Any],
+    root: Path,
+    demo_bundle: tuple[Path, str],
+    tmp_path_factory: Any,
+    hot: bool,
+    path: str,
 ) -> None:
     digest = second(root, demo_bundle, tmp_path_factory.mktemp("two"))
     write_split(root, split_of((demo_bundle[1], digest), 0.5))
@@ -205,7 +219,7 @@ def test_the_champion_answers_what_a_candidate_fails_at(
         broken = replace(candidate.model, session=Failing(), cost=Cost(1e-5, 1e-6, batches=True))
         endpoint.swap(champion.split, {"champion": champion.model, "challenger": broken})
         del served.rows.kept[:]
-        answers = [ask(served.port, "/predict", {"features": [ROW]}, X_Subject_Id=f"s{n}") for n in range(20)]
+        answers = [ask(served.port, path, {"features": [ROW]}, X_Subject_Id=f"s{n}") for n in range(20)]
         assert {(status, headers["x-variant"]) for status, headers, _ in answers} == {(200, "champion")}
         outcomes = {(row.variant, row.outcome, row.status) for row in served.rows.kept}
         assert outcomes == {("champion", "ok", 200), ("challenger", "failed", 500)}
@@ -215,9 +229,14 @@ def test_the_champion_answers_what_a_candidate_fails_at(
         assert failed <= answered, "an experiment knows by the time that the champion's answer is the arm's failure"
 
 
-@pytest.mark.parametrize("hot", [True, False])
+@pytest.mark.parametrize(("hot", "path"), [(True, "/predict"), (False, "/predict"), (False, EXPLAIN)])
 def test_a_candidate_fails_that_refuses_what_the_champion_takes(
-    serve_generic: Callable[..., Any], root: Path, demo_bundle: tuple[Path, str], tmp_path_factory: Any, hot: bool
+    serve_generic: Callable[..., Any],
+    root: Path,
+    demo_bundle: tuple[Path, str],
+    tmp_path_factory: Any,
+    hot: bool,
+    path: str,
 ) -> None:
     digest = second(root, demo_bundle, tmp_path_factory.mktemp("two"))
     write_split(root, split_of((demo_bundle[1], digest), 0.5))
@@ -230,7 +249,7 @@ def test_a_candidate_fails_that_refuses_what_the_champion_takes(
 
         def outcomes(features: list[float]) -> tuple[set[Any], set[Any], set[Any]]:
             del served.rows.kept[:]
-            answers = [ask(served.port, "/predict", {"features": [features]}, X_Subject_Id=f"s{n}") for n in range(20)]
+            answers = [ask(served.port, path, {"features": [features]}, X_Subject_Id=f"s{n}") for n in range(20)]
             told = {headers["x-prediction-id"]: (status, headers["x-variant"]) for status, headers, _ in answers}
             of_answers, others = (
                 {(row.variant, row.outcome, row.status) for row in served.rows.kept if (row.identity in told) is there}
@@ -260,11 +279,12 @@ def test_a_champion_that_fails_is_told_as_a_problem_and_by_the_protocol(
                 raise RuntimeError("secret")
 
         endpoint.swap(champion.split, {"champion": replace(champion.model, session=Failing())})
-        status, _, told = ask(served.port, "/predict", {"features": [ROW]})
-        assert (status, told["title"]) == (500, "The model failed")
+        for path in ("/predict", EXPLAIN):
+            status, _, told = ask(served.port, path, {"features": [ROW]})
+            assert (status, told["title"]) == (500, "The model failed")
         body = {"inputs": [{"name": "features", "shape": [1, 64], "datatype": "FP32", "data": ROW}]}
         assert ask(served.port, "/v2/models/demo/infer", body)[2] == {"error": "The model failed"}
-        assert {row.outcome for row in served.rows.kept} == {"failed"}
+        assert [row.outcome for row in served.rows.kept] == ["failed"] * 3
 
 
 def test_an_endpoint_appears_as_soon_as_its_model_does(

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
+
 ROW = [round(0.01 * place, 2) for place in range(64)]
 
 
@@ -13,7 +15,7 @@ def explain(port: int, features: object, name: str = "demo") -> tuple[int, Any]:
     data = json.dumps({"features": features}).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/endpoints/{name}/explain", data)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())
