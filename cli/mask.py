@@ -156,15 +156,15 @@ def _has_pictures(planned: Plan) -> bool:
 
 
 def _tell_passed(planned: Plan, teller: Teller) -> list[State]:
-    """Tell what is not worked on; a folder that may not be read is a fault."""
+    """Tell what is not worked on; what may not be read is a fault."""
     if planned.passed:
         teller.say(f"passed over {planned.passed} hidden files and files that are no media")
     for loop in planned.loops:
         teller.say(f"passed over {loop}: it leads back to a folder above it")
     for task in planned.kept:
         teller.ended(Outcome(str(task.source), State.SKIPPED, str(task.target)))
-    for folder in planned.closed:
-        teller.ended(Outcome(str(folder), State.FAILED, error="this folder may not be read"))
+    for closed in planned.closed:
+        teller.ended(Outcome(str(closed), State.FAILED, error="this may not be read, or leads to itself"))
     if not planned.tasks and not planned.kept:
         teller.say("there is nothing to mask")
     return [State.FAILED] * len(planned.closed)

@@ -56,7 +56,7 @@ class Plan:
         kept: Files whose output exists and is left as it is.
         passed: How many other files lie in the folders: hidden ones, and what is no media.
         loops: Links that lead back to a folder above them.
-        closed: Folders that may not be read.
+        closed: Folders and links that may not be read, or lead to themselves.
     """
 
     tasks: tuple[Task, ...]

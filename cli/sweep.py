@@ -54,7 +54,8 @@ def _ours(folders: Iterable[Path]) -> Iterator[tuple[Path, os.stat_result]]:
 
 def _held(processes: Path) -> Iterator[_File]:
     """Yield every file that a process has open, as far as this user may know."""
-    for link in (link for descriptors in processes.glob("[0-9]*/fd") for link in _entries(descriptors)):
+    each = (process for process in _entries(processes) if process.name.isdecimal())
+    for link in (link for process in each for link in _entries(process / "fd")):
         with contextlib.suppress(OSError):
             yield _identity(link.stat())
 

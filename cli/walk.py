@@ -92,7 +92,7 @@ class Walked:
         files: Files that name themselves media, or look like it, in order of their names.
         passed: How many others there are, hidden ones among them.
         loops: Links that lead back to a folder above them.
-        closed: Folders that may not be read.
+        closed: Folders and links that may not be read, or lead to themselves.
     """
 
     files: list[Path] = field(default_factory=list)
@@ -150,8 +150,16 @@ def _walk(folder: Path, without: Path | None, above: tuple[Path, ...], walked: W
 def _open(entries: list[os.DirEntry[str]], walked: Walked) -> Iterator[tuple[Path, bool]]:
     """Yield what is a plain file or a folder and not hidden; count the rest."""
     for entry in entries:
-        is_folder = entry.is_dir()
-        if entry.name.startswith(".") or not (is_folder or entry.is_file()):
+        if entry.name.startswith("."):
             walked.passed += 1
-        else:
+            continue
+        try:
+            is_folder, is_file = entry.is_dir(), entry.is_file()
+        except OSError:
+            # A link whose end cannot be looked at, since it leads to itself or into a folder that is closed.
+            walked.closed.append(Path(entry.path))
+            continue
+        if is_folder or is_file:
             yield Path(entry.path), is_folder
+        else:
+            walked.passed += 1

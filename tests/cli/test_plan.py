@@ -103,6 +103,14 @@ def test_links_are_followed_but_not_in_circles(here: Path) -> None:
     assert planned.loops == (Path("in/again"),)
 
 
+def test_a_link_that_leads_to_itself_stops_nothing_and_is_told(here: Path) -> None:
+    make(here, "in/a.jpg", "in/c.jpg")
+    (here / "in/b.jpg").symlink_to("b.jpg")
+    planned = plan([Path("in")], Path("out"))
+    assert [task.name for task in planned.tasks] == ["a.jpg", "c.jpg"]
+    assert planned.closed == (Path("in/b.jpg"),)
+
+
 def test_standard_input_goes_to_standard_output(here: Path) -> None:
     (task,) = plan([STREAM], STREAM).tasks
     assert (task.source, task.target) == (STREAM, STREAM)

@@ -44,6 +44,17 @@ def test_what_a_process_holds_stays(tmp_path: Path) -> None:
     assert sweep([tmp_path]) == 1
 
 
+def test_a_process_that_cannot_be_looked_at_is_passed_over(tmp_path: Path) -> None:
+    """One that ends meanwhile is an error of the system's own, which no file of a test can give; this is another."""
+    path, processes = left(tmp_path / ".street.mp4.0123abcd.part"), tmp_path / "processes"
+    (processes / "8/fd").mkdir(parents=True)
+    (processes / "7").symlink_to("x" * 300)
+    assert sweep([tmp_path], processes) == 1
+    path = left(path)
+    (processes / "8/fd/3").symlink_to(path)
+    assert sweep([tmp_path], processes) == 0
+
+
 def test_where_nobody_tells_what_is_held_a_file_has_to_be_older(tmp_path: Path) -> None:
     left(tmp_path / ".street.mp4.0123abcd.part")
     old = left(tmp_path / ".beach.mp4.0123abcd.part", 2 * UNTOLD_SECONDS)
