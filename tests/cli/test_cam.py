@@ -44,8 +44,13 @@ def test_the_pace_is_told_now_and_then_and_at_the_end(
     assert [line.split()[0] for line in paces] == told
 
 
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cam, "SERVER_SECONDS", PATIENCE_SECONDS)
+
+
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def server() -> Iterator[str]:
     """A server that answers one frame and then breaks off."""
 
     def answer(socket: ServerConnection) -> None:
@@ -54,7 +59,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         socket.send(jpeg)
         socket.recv()
 
-    monkeypatch.setattr(cam, "SERVER_SECONDS", PATIENCE_SECONDS)
     with serve(answer, "127.0.0.1", 0) as running:
         thread = threading.Thread(target=running.serve_forever)
         thread.start()

@@ -39,7 +39,8 @@ def masker(tmp_path: Path, serve: Callable[[FastAPI], AbstractContextManager[str
     )
     settings.capture.path.mkdir()
     for ending in (MASKED, RAW):
-        write_captures(settings.capture.path, [KEPT], ending, seals(settings.capture, None)[ending], time.time(), 100)
+        # As soon as it was made, which is when this file was read: a test may come long after that.
+        write_captures(settings.capture.path, [KEPT], ending, seals(settings.capture, None)[ending], KEPT.time, 10**6)
     with serve(control_app(settings, Metrics())) as url:
         yield lambda *arguments: CliRunner().invoke(app, [*arguments, "--url", url])
 

@@ -43,7 +43,7 @@ def masker(tmp_path: Path, serve: Callable[[FastAPI], AbstractContextManager[str
     )
     database = database_of(settings.predictions)
     Writer(database).insert(ROWS)
-    Landing(database, tmp_path / "lake", 10_000).land()
+    Landing(database, tmp_path / "lake", 10**6).land()
 
     @asynccontextmanager
     async def lifespan():

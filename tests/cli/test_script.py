@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from masking.report import VERSION
+from mlops.folders import entries
 from tests.patience import PATIENCE_SECONDS, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,17 +49,24 @@ def test_version_and_styles(tmp_path: Path) -> None:
     assert version.stdout == f"masker {VERSION}\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_leaves_no_half_file(
-    number: signal.Signals,
-    environment: dict[str, str],
+@pytest.fixture(scope="module")
+def long_clip(
     small: NDArray[np.uint8],
     write_clip: Callable[[Path, Sequence[NDArray[np.uint8]]], None],
-    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """So many frames that they are not masked before the interrupt comes, however quick the machine."""
+    path = tmp_path_factory.mktemp("long") / "long.mp4"
+    write_clip(path, [small] * 5000)
+    return path
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_no_half_file(
+    number: signal.Signals, environment: dict[str, str], long_clip: Path, tmp_path: Path
 ) -> None:
-    write_clip(tmp_path / "long.mp4", [small] * 1500)
     process = subprocess.Popen(
-        [ROOT / "masker", "mask", "long.mp4", "-o", "out/masked.mp4", "--style", "blur"],
+        [ROOT / "masker", "mask", long_clip, "-o", "out/masked.mp4", "--style", "blur"],
         cwd=tmp_path,
         env=os.environ | environment,
         stdout=subprocess.PIPE,
@@ -68,8 +75,7 @@ def test_an_interrupt_leaves_no_half_file(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:
-        until(lambda: (tmp_path / "out").exists())
-        time.sleep(0.3)
+        until(lambda: entries(tmp_path / "out"))
         process.send_signal(number)
         _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     finally:

@@ -22,6 +22,7 @@ import pytest
 import yaml
 
 from tests.patience import PATIENCE_SECONDS, until
+from tests.services.places import UNHURRIED
 
 ROOT = Path(__file__).resolve().parents[2]
 # What the Makefile switches off must be off without it, too.
@@ -93,12 +94,15 @@ class Running:
     """`services.standalone` as a child, and the port that it serves on."""
 
     def __init__(self, folder: Path, log: Path, *arguments: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        # Held all the while, or somebody else may be given it before the training is over and it serves.
+        self.held = socket.socket()
+        self.held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.held.bind(("127.0.0.1", 0))
+        self.port = self.held.getsockname()[1]
         environment = {name: value for name, value in os.environ.items() if not name.startswith(SWITCHES)}
         # A few photos are to do: no look of the judge at what was captured is waited for.
         environment |= {"MASKER_SERVER__PORT": str(self.port), "MASKER_CAPTURE__SHARE": "0"}
+        environment |= {f"MASKER_{name.upper()}": str(value) for name, value in UNHURRIED.items()}
         # Some packages send telemetry by default, and not where CI is set.
         environment.pop("CI", None)
         watch = log.with_suffix(".watch")
@@ -129,8 +133,8 @@ class Running:
         except OSError:
             return 0, b"", {}
 
-    def wait_for(self, version: str, seconds: float = PATIENCE_SECONDS) -> dict[str, str]:
-        end = time.monotonic() + seconds
+    def wait_for(self, version: str) -> dict[str, str]:
+        end = time.monotonic() + LONG_SECONDS
         while time.monotonic() < end:
             assert self.process.poll() is None, self.log.read_text(encoding="utf-8")
             status, body, _ = self.get("/readyz")
@@ -188,6 +192,7 @@ def running(folder: Path, log: Path, *arguments: str) -> Iterator[Running]:
     finally:
         standalone.process.kill()
         standalone.process.wait()
+        standalone.held.close()
 
 
 def left_in(folder: Path) -> list[str]:
@@ -220,7 +225,7 @@ def test_a_signal_ends_the_stage_that_runs(project: Path, tmp_path: Path) -> Non
 @pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="processes are looked up in /proc")
 def test_from_nothing_to_a_masked_photo_and_another_champion(project: Path, tmp_path: Path, hopper: bytes) -> None:
     with running(project, tmp_path / "first", "--repro") as standalone:
-        ready = standalone.wait_for("1", LONG_SECONDS)
+        ready = standalone.wait_for("1")
         assert ready["precision"] in ("int8", "fp32")
         status, masked, headers = standalone.get("/v1/mask/image", hopper)
         assert (status, headers["x-faces-masked"], headers["x-model-version"]) == (200, "1", "1")
@@ -266,8 +271,7 @@ def test_from_nothing_to_a_masked_photo_and_another_champion(project: Path, tmp_
         assert (status, headers["content-type"]) == (200, "video/mp4")
         status, _, headers = standalone.get("/v1/mask/video", clip(hopper, 1000))
         interrupted = headers["location"]
-        while json.loads(standalone.get(interrupted)[1])["state"] != "running":
-            time.sleep(0.1)
+        until(lambda: json.loads(standalone.get(interrupted)[1])["state"] == "running", 0.1)
         ends_whole(standalone, project, signal.SIGINT)
         assert not standalone.network.exists(), standalone.network.read_text(encoding="utf-8")
 

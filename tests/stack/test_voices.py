@@ -132,7 +132,8 @@ def test_live_sound_comes_through_the_proxy(make_talk: Callable[[float], bytes])
     port = os.environ.get("STACK_PROXY_PORT", "8080")
     pcm = pcm_of(make_talk(4)).astype("<i2")
     masked, faults = [], []
-    with connect(f"ws://127.0.0.1:{port}/v1/live/audio?style=strong&rate={RATE}") as socket:
+    address = f"ws://127.0.0.1:{port}/v1/live/audio?style=strong&rate={RATE}"
+    with connect(address, open_timeout=120) as socket:
         for at in range(0, len(pcm) - CHUNK, CHUNK):
             socket.send(pcm[at : at + CHUNK].tobytes())
             told = json.loads(socket.recv())

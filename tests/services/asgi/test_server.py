@@ -37,11 +37,27 @@ def port(registry: Any, rows_of: dict[str, object], upload_seconds: float) -> It
     server = uvicorn.Server(server_config(app, settings.server))
     thread = threading.Thread(target=server.run)
     thread.start()
-    until(lambda: server.started and registry.loads)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    thread.join(PATIENCE_SECONDS)
+    until(lambda: server.started)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        until(lambda: status_of(port) == 200)
+        yield port
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE_SECONDS)
     assert not thread.is_alive()
+
+
+def status_of(port: int) -> int:
+    """Return how ready a server is, as an HTTP status; 0 while nobody listens."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status
+    except ConnectionRefusedError:
+        return 0
+    finally:
+        connection.close()
 
 
 def test_an_image_is_masked(port: int, photo: bytes) -> None:
@@ -97,14 +113,7 @@ def test_it_starts_without_a_model_and_stops_at_a_signal(
 ) -> None:
     def status() -> int:
         assert process.poll() is None
-        connection = http.client.HTTPConnection("127.0.0.1", closed_port, timeout=PATIENCE_SECONDS)
-        try:
-            connection.request("GET", "/readyz")
-            return connection.getresponse().status
-        except ConnectionRefusedError:
-            return 0
-        finally:
-            connection.close()
+        return status_of(closed_port)
 
     with serve(server__port=str(closed_port), **{name: str(value) for name, value in rows_of.items()}) as process:
         assert until(status, 0.05) == 503

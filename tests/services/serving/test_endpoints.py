@@ -202,3 +202,16 @@ async def test_a_champion_that_is_broken_leaves_all_as_it_was(endpoint: Endpoint
         await until_true(lambda: "3" in shelf.refused)
         assert endpoint.current().version == "1"
         assert endpoint.readiness().facts["v2_version"] == "2"
+
+
+async def test_whatever_goes_wrong_with_one_look_the_next_comes(endpoint: Endpoint[Version], shelf: Shelf) -> None:
+    def refuse(_: Split, variant: Variant) -> None:
+        raise RuntimeError(f"nobody has thought of {variant.version}")
+
+    shelf.broken, shelf.split, looked = {"1"}, split("1"), asyncio.Event()
+    work = watch(shelf.source(), endpoint, Metrics(), 0.005, 0.02, looked, refuse)
+    task = asyncio.get_running_loop().create_task(work)
+    await until_true(lambda: len(shelf.loads) > 1 and looked.is_set())
+    shelf.split = split("2")
+    await until_true(serves(endpoint, "2"))
+    task.cancel()

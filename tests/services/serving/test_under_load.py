@@ -20,7 +20,7 @@ from tests.services.places import UNHURRIED
 
 MODEL = "face-detector"
 CLIENTS = 4
-SLO_SECONDS = 30.0
+SLO_SECONDS = PATIENCE_SECONDS
 """What hangs is late, a busy machine is not: how quick answers are is measured by benchmarks, not here."""
 
 
@@ -42,7 +42,19 @@ class Load:
     photo: bytes
     answers: list[Answer] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    threads: list[threading.Thread] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
+
+    def begin(self) -> None:
+        self.threads = [threading.Thread(target=self.ask, args=(name,)) for name in range(CLIENTS)]
+        for thread in self.threads:
+            thread.start()
+
+    def end(self) -> None:
+        """Ask no more, and wait for the last answers."""
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(PATIENCE_SECONDS)
 
     def ask(self, name: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
@@ -102,17 +114,13 @@ def load(
     environ = {**os.environ, **{f"MASKER_{name.upper()}": str(value) for name, value in given.items()}}
     with (tmp_path / "log").open("wb") as log:
         server = subprocess.Popen([sys.executable, "-m", "services.serving"], env=environ, stderr=log)
-    wait_for(closed_port, server)
     made = Load(closed_port, photo)
-    threads = [threading.Thread(target=made.ask, args=(name,)) for name in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
     try:
+        wait_for(closed_port, server)
+        made.begin()
         yield made
     finally:
-        made.stop.set()
-        for thread in threads:
-            thread.join(PATIENCE_SECONDS)
+        made.end()
         server.terminate()
         assert server.wait(PATIENCE_SECONDS) in (0, -15)
 
@@ -170,7 +178,7 @@ def test_no_request_fails_or_is_late_while_versions_come_and_go(
     load.until(only("1", 30))
     (bundles / MODEL / "traffic.json").write_text("{")
     load.until(only("1", 30))
-    load.stop.set()
+    load.end()
 
     log = (tmp_path / "log").read_text()
     assert load.faults == [], log

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from mlops.folders import entries
 from mlops.predictions.capture_file import MASKED, files, read_captures
 from mlops.predictions.captures import seals
 from mlops.rollout.router import place
@@ -42,7 +43,7 @@ def making(make_client: Making, spool: Path) -> Making:
 
 
 def left(spool: Path) -> list[Path]:
-    return [path for path in spool.glob("*/*")] if spool.exists() else []
+    return [path for folder in entries(spool) for path in entries(folder)]
 
 
 def outcomes(metrics: Any) -> dict[str, float]:

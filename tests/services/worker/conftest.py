@@ -7,7 +7,15 @@ from mlops.database import Database
 from mlops.jobs.store import JobStore
 from mlops.jobs.table import TABLES
 from mlops.settings import Settings
+from services.worker import loop
+from tests.patience import PATIENCE_SECONDS
 from tests.services.worker.release_world import World
+
+
+@pytest.fixture(autouse=True)
+def _unhurried_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that ends waits for what it does, so that all of it can be looked at then."""
+    monkeypatch.setattr(loop, "END_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from masking.voice.policy import VoicePolicy
+from mlops.folders import entries
 from mlops.jobs.spool import Spool, new_identity
 from mlops.jobs.store import JobStore
 from mlops.jobs.table import JOBS, Job
@@ -115,8 +116,7 @@ def job_of(store: JobStore, identity: str) -> Job:
 
 
 def files(spool: Spool, identity: str) -> list[str]:
-    folder = spool.folder(identity)
-    return sorted(file.name for file in folder.iterdir()) if folder.exists() else []
+    return [file.name for file in entries(spool.folder(identity))]
 
 
 def samples_of(data: bytes) -> np.ndarray:

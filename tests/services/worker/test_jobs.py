@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from masking.errors import DamagedMedia
 from mlops.database import Database
+from mlops.folders import entries
 from mlops.jobs.queue import JobQueue
 from mlops.jobs.spool import Spool, new_identity
 from mlops.jobs.store import JobStore
@@ -26,6 +27,7 @@ from services.worker.attempt import AttemptOver
 from services.worker.loop import WorkerHung, do_jobs
 from services.worker.runner import Outcome, Runner, Task
 from tests.patience import PATIENCE_SECONDS, until
+from tests.vanishing import vanishing
 
 # Work of the kind `slow` that a process of its own does, so that it can be killed.
 SLOW_WORKER = """
@@ -115,8 +117,7 @@ class Platform:
             connection.execute(sa.update(JOBS).values(beaten=past))
 
     def files(self, identity: str) -> list[str]:
-        folder = self.spool.folder(identity)
-        return sorted(file.name for file in folder.iterdir()) if folder.exists() else []
+        return [file.name for file in entries(self.spool.folder(identity))]
 
     def runner(self, **kinds: Callable[[Task], Outcome]) -> Runner:
         return Runner(kinds, self.store, self.spool, threading.Event(), 60)
@@ -228,8 +229,7 @@ def test_a_running_job_that_is_cancelled_stops_soon_and_leaves_no_media(platform
     assert platform.job(identity).state == "cancelled"
 
 
-def test_a_worker_that_stops_hands_its_job_to_the_next(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "END_SECONDS", PATIENCE_SECONDS)
+def test_a_worker_that_stops_hands_its_job_to_the_next(platform: Platform) -> None:
     work = Gated()
     identity = platform.add("gated")
     with platform.working(gated=work):
@@ -276,6 +276,13 @@ def test_the_sweep_removes_what_belongs_to_nothing(platform: Platform) -> None:
     assert platform.files(fresh) == ["input"], "an upload that is still on its way"
 
 
+def test_uploads_may_be_cut_off_while_somebody_sweeps(platform: Platform) -> None:
+    """Whoever took an upload removes its folder; nothing else that the worker does may end for that."""
+    with vanishing(platform.spool.root, "input"):
+        for _ in range(100):
+            loop.sweep(platform.runner(), platform.queue, platform.settings)
+
+
 @contextmanager
 def slow_worker(platform: Platform) -> Iterator[subprocess.Popen[bytes]]:
     child = subprocess.Popen(
@@ -308,12 +315,13 @@ def test_a_job_survives_a_worker_that_is_killed(platform: Platform) -> None:
 def test_work_that_hangs_ends_its_worker_and_the_job_goes_to_the_next(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "END_SECONDS", 0.1)
     platform.settings = load_settings(environ=platform.environ | {"MASKER_JOBS__STALL_SECONDS": "0.3"})
     work = Gated(hangs=True)
     identity = platform.add("gated")
-    with pytest.raises(WorkerHung):
-        do_jobs(platform.settings, threading.Event(), {"gated": work})
+    with monkeypatch.context() as hurried:
+        hurried.setattr(loop, "END_SECONDS", 0.1)
+        with pytest.raises(WorkerHung):
+            do_jobs(platform.settings, threading.Event(), {"gated": work})
     platform.forget()
     platform.settings = load_settings(environ=platform.environ)
     with platform.working(gated=shout):

@@ -8,7 +8,7 @@ import pytest
 from mlops.audit import TABLES
 from mlops.database import Database
 from mlops.metrics import Metrics
-from mlops.predictions import duck
+from mlops.predictions import duck, landing
 from mlops.predictions.capture_file import MASKED, RAW, Capture, files, write_captures
 from mlops.predictions.captures import seals
 from mlops.predictions.grants import GrantStore
@@ -95,7 +95,10 @@ def test_what_is_old_goes_and_what_is_new_lands(settings: Settings, tmp_path: Pa
     assert table.rows == [[kept.identity, 0.1]]
 
 
-def test_what_has_not_landed_is_told_by_its_time(settings: Settings, tmp_path: Path) -> None:
+def test_what_has_not_landed_is_told_by_its_time(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing, "LAG_SECONDS", PATIENCE_SECONDS)
     recorder = Recorder(settings.predictions, Metrics())
     recorder.open()
     # So new that it waits for the next landing.
@@ -134,14 +137,14 @@ def test_captures_go_when_their_time_is_over_and_serving_learns_of_grants(settin
     for ending in (MASKED, RAW):
         old = write_captures(folder, [one], ending, sealed[ending], time.time() - 100, 50)
         (folder / f".{old.name}").write_bytes(b"cut off")
-        write_captures(folder, [one], ending, sealed[ending], time.time(), 50)
+        write_captures(folder, [one], ending, sealed[ending], time.time(), 3600)
     platform = Database(settings.database, TABLES)
-    GrantStore(platform).grant("faces", "ann", "a face was missed", 100)
+    GrantStore(platform).grant("faces", "ann", "a face was missed", 1000)
     platform.close()
     go_round(settings, "keep-captures")
     assert (len(files(folder, MASKED)), len(files(folder, RAW))) == (1, 1)
     assert list(folder.glob(".*-*")) == []
-    assert 0 < read_leases(folder).seconds_left("faces", time.time()) <= 100
+    assert 0 < read_leases(folder).seconds_left("faces", time.time()) <= 1000
 
 
 def test_the_numbers_of_captures_land_once_and_by_the_hour(settings: Settings, tmp_path: Path) -> None:
