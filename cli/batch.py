@@ -1,7 +1,7 @@
 """Working on many files at one time, so that none of them can stop the others, and an interrupt stops all."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from traceback import extract_tb
 from typing import TypeVar
@@ -47,32 +47,32 @@ def run(
     failed: Callable[[Item, str], Result],
     jobs: int,
     stop: threading.Event,
-) -> Iterator[tuple[int, Result]]:
+) -> Generator[tuple[int, Result], None, None]:
     """Work on all items in threads, and yield each with its number as it ends.
+
+    Whoever iterates should close this (`contextlib.closing`): an error of theirs then ends the work, too.
 
     Args:
         items: What to work on.
         work: Done to each; it should raise for faults of the program only.
         failed: Makes a result of an item and what went wrong, where ``work`` raised all the same.
         jobs: Items worked on at one time.
-        stop: Set when this is left by an interrupt, for whatever ``work`` watches it with; the threads have ended then.
+        stop: Set when this is left before the end, for whatever ``work`` watches it with; the threads have ended then.
     """
     with ThreadPoolExecutor(jobs, thread_name_prefix="file") as pool:
-        numbers = {pool.submit(work, item): number for number, item in enumerate(items)}
+        numbers: dict[Future[Result], int] = {}
         try:
+            for number, item in enumerate(items):
+                # From the first of these on there is work that an interrupt has to end.
+                numbers[pool.submit(work, item)] = number
             for future in as_completed(numbers):
                 number = numbers[future]
                 fault = future.exception()
                 yield number, future.result() if fault is None else failed(items[number], _told(fault))
         except BaseException:
             stop.set()
-            _cancel(numbers)
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _cancel(futures: dict[Future[Result], int]) -> None:
-    for future in futures:
-        future.cancel()
 
 
 def _told(fault: BaseException) -> str:

@@ -134,11 +134,12 @@ def _run(asked: Asked, planned: Plan, reports: dict[Task, Path]) -> Exit:
         progress=teller.progress,
     )
     results: dict[int, Result] = {}
-    for number, done in run(planned.tasks, worker, worker.failed, jobs, stop):
-        outcome = _with_report(done, asked, reports)
-        teller.ended(outcome)
-        states.append(outcome.state)
-        results[number] = done
+    with contextlib.closing(run(planned.tasks, worker, worker.failed, jobs, stop)) as ended:
+        for number, done in ended:
+            outcome = _with_report(done, asked, reports)
+            teller.ended(outcome)
+            states.append(outcome.state)
+            results[number] = done
     if asked.boxes is not None:
         _write_boxes([results[number] for number in sorted(results)], asked.boxes, asked)
     return exit_code(states)

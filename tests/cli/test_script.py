@@ -82,3 +82,25 @@ def test_an_interrupt_leaves_no_half_file(
         process.kill()
     assert process.returncode == 130, stderr
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_where_nobody_reads_on_the_rest_is_not_masked(
+    environment: dict[str, str], photo: bytes, long_clip: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.jpg").write_bytes(photo)
+    (tmp_path / "in/b.mp4").hardlink_to(long_clip)
+    process = subprocess.Popen(
+        [ROOT / "masker", "mask", "in", "-o", "out", "--json", "--jobs", "1"],
+        cwd=tmp_path,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    try:
+        assert process.wait(PATIENCE_SECONDS) == 1
+    finally:
+        process.kill()
+    assert [entry.name for entry in entries(tmp_path / "out")] == ["a.jpg"]
