@@ -1,7 +1,6 @@
 """The commands of `masker`. What is heavy is imported where it is used, so that help comes at once."""
 
 import os
-import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -26,15 +25,6 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 a file failed, 2 wrong usage, 3 done but needs review, 4 withheld or something shows,"
     " 130 interrupted; of several, 1 outweighs 4, and 4 outweighs 3.",
 )
-
-
-def main() -> None:
-    """Run the command line; an interrupt ends it with 130, and what was not finished is not there."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        app(prog_name="masker")
-    except KeyboardInterrupt:
-        raise SystemExit(Exit.INTERRUPTED) from None
 
 
 def _version(wanted: bool) -> None:

@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from traceback import extract_tb
-from typing import TypeVar
+from typing import Final, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+WAKE_SECONDS: Final = 0.1
+"""How long an interrupt may go unheard."""
 
 
 class Stopped(Exception):
@@ -65,13 +67,20 @@ def run(
             for number, item in enumerate(items):
                 # From the first of these on there is work that an interrupt has to end.
                 numbers[pool.submit(work, item)] = number
-            for future in as_completed(numbers):
-                number = numbers[future]
-                fault = future.exception()
-                yield number, future.result() if fault is None else failed(items[number], _told(fault))
+            pending = set(numbers)
+            while pending:
+                # An interrupt may find another thread, or this one just before it falls asleep: it is heard on waking.
+                done, pending = wait(pending, WAKE_SECONDS, FIRST_COMPLETED)
+                for future in done:
+                    number = numbers[future]
+                    fault = future.exception()
+                    yield number, future.result() if fault is None else failed(items[number], _told(fault))
         except BaseException:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+            try:
+                # Before anything is told to end: its thread would begin the next.
+                pool.shutdown(wait=False, cancel_futures=True)
+            finally:
+                stop.set()
             raise
 
 

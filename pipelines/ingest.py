@@ -24,6 +24,7 @@ from masking.face.detectors.centerface import CenterFace
 from masking.face.procedural import Capture, Identity, mosaic, portrait
 from masking.onnx import open_session
 from pipelines.dataset import Face, Picture, Split, Writer, picture
+from pipelines.helpers import end_with_parent
 from pipelines.params import Ingest, load_params
 from pipelines.photos import Detect, PhotosError, Reading, find_photos, read_labels, read_photos
 
@@ -123,8 +124,14 @@ def _runner(stack: ExitStack, workers: int) -> Callable[..., Iterator[Any]]:
     """What maps a function over tasks: a pool of processes, or this one."""
     if workers < 2:
         return map
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin)
     return stack.enter_context(pool).map
+
+
+def _begin() -> None:
+    """Begin a process that draws."""
+    cv2.setNumThreads(1)
+    end_with_parent()
 
 
 def _portraits(params: Ingest, people: Sequence[_Person], run: Callable[..., Iterator[Any]]) -> Iterator[Picture]:

@@ -44,29 +44,48 @@ from services.asgi.server import run
 from services.control.app import control_part
 from services.control.lookup import File
 from services.serving.app import TITLE, serving_part
-from services.worker.child import jobs_part
+from services.worker.child import jobs_part, run_to_end
 from services.worker.duties import duties
 from services.worker.rounds import rounds_part
 
 END_SECONDS: Final = 5.0
 """How long a child gets between being asked to end and being killed; the whole must be gone within 10 s."""
+WAKE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 60.0
+PULL: Final = (sys.executable, "-m", "services.worker", "--once")
 log = logging.getLogger(__name__)
 
 
 def repro() -> int:
-    """Run `dvc repro` and give its exit code; a signal to this process ends the stage that runs, too."""
+    """Run `dvc repro` and give its exit code; a signal to this process ends the stage that runs, too.
+
+    What the process was told to ignore, such as the end of its terminal by `nohup`, it goes on ignoring.
+    """
+    child: subprocess.Popen[bytes] | None = None
+    asked = 0
 
     def stop(number: int, _: types.FrameType | None) -> None:
-        raise SystemExit(128 + number)
+        nonlocal asked
+        is_first, asked = not asked, asked or 128 + number
+        # What is just being started cannot be ended yet, and nothing may disturb its end.
+        if is_first and child is not None:
+            raise SystemExit(asked)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    switch_off()
-    child = subprocess.Popen([str(Path(sys.executable).with_name("dvc")), "repro"], start_new_session=True)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heard}
     try:
-        return child.wait()
+        switch_off()
+        child = subprocess.Popen([str(Path(sys.executable).with_name("dvc")), "repro"], start_new_session=True)
+        if asked:
+            raise SystemExit(asked)
+        while True:
+            # A signal that finds this process just before it falls asleep is heard on waking.
+            with suppress(subprocess.TimeoutExpired):
+                return child.wait(WAKE_SECONDS)
     finally:
-        end_group(child)
+        if child is not None:
+            end_group(child)
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -206,21 +225,10 @@ async def _look(registry: RegistrySettings, store: ReleaseStore, seen: Path, pat
     wanted = await asyncio.to_thread(needs, store, registry.bundles_path)
     work = (stamp, *wanted)
     if (wanted or stamp != _read(seen)) and patience.allows(work):
-        code = await _pull()
+        code = await run_to_end(PULL)
         patience.note(work, code == 0)
         if code == 0:
             _note(seen, stamp)
-
-
-async def _pull() -> int:
-    child = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.worker", "--once")
-    try:
-        return await child.wait()
-    except asyncio.CancelledError:
-        with suppress(ProcessLookupError):
-            child.kill()
-        await child.wait()
-        raise
 
 
 def _note(path: Path, stamp: str) -> None:

@@ -4,7 +4,9 @@
 """
 
 import argparse
+import signal
 import sys
+from typing import Final
 
 from prometheus_client import CollectorRegistry
 
@@ -12,6 +14,7 @@ from mlops.database import Database
 from mlops.layers import InvalidSettings
 from mlops.logging import configure_logging
 from mlops.metrics import Metrics
+from mlops.registry.bundle import remove_left
 from mlops.registry.errors import RegistryError
 from mlops.registry.mlflow import Registry
 from mlops.rollout.store import ReleaseStore
@@ -20,6 +23,9 @@ from mlops.settings import Settings, load_settings
 from services.asgi.server import run
 from services.worker.app import worker_app
 from services.worker.pull import Puller
+
+INTERRUPTED: Final = 130
+"""Exit code of what a signal ended before it was done."""
 
 
 def main() -> int:
@@ -46,12 +52,17 @@ def main() -> int:
 
 
 def once_only(settings: Settings) -> int:
-    """Look once; the exit code is 1 if anything failed or was refused."""
+    """Look once; the exit code is 1 if anything failed or was refused, and 130 if a signal ended it."""
+    # As an interrupt: what is on its way is removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     database = Database(settings.database, TABLES)
     try:
+        remove_left(settings.registry.bundles_path)
         return int(
             Puller(settings.registry, CollectorRegistry(), ReleaseStore(database)).pull() in ("failed", "refused")
         )
+    except KeyboardInterrupt:
+        return INTERRUPTED
     finally:
         database.close()
 

@@ -59,7 +59,7 @@ async def _keep(command: Sequence[str]) -> None:
     while True:
         began = time.monotonic()
         try:
-            code: int | str = await _run(command)
+            code: int | str = await run_to_end(command)
         except OSError as error:
             # The system may be short of memory or processes for now.
             code = repr(error)
@@ -70,7 +70,12 @@ async def _keep(command: Sequence[str]) -> None:
         pause_seconds = min(LONGEST_PAUSE_SECONDS, 2 * pause_seconds)
 
 
-async def _run(command: Sequence[str]) -> int:
+async def run_to_end(command: Sequence[str]) -> int:
+    """Run a process and return its exit code; cancelled, it asks the process to end, and kills it if it does not soon.
+
+    Raises:
+        OSError: It cannot be started.
+    """
     # A session of its own: Ctrl-C reaches it by way of its parent alone, which waits for it.
     child = await asyncio.create_subprocess_exec(*command, start_new_session=True)
     try:

@@ -1,13 +1,17 @@
 """Work on many files at one time: whatever ends the run ends all of its work."""
 
+import signal
+import sys
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
+from concurrent.futures import _base as futures
 from contextlib import closing
 
 import pytest
 
 from cli.batch import run
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, until
 
 
 class Interrupted(Sequence[int]):
@@ -39,6 +43,29 @@ def test_an_interrupt_while_work_is_handed_out_ends_what_is_worked_on() -> None:
     with pytest.raises(KeyboardInterrupt):
         list(run(Interrupted(at_work), work, lambda item, fault: item, 2, stop))
     assert told == [True]
+
+
+def test_an_interrupt_that_finds_another_thread_ends_what_is_worked_on() -> None:
+    stop, told = threading.Event(), []
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def waits() -> bool:
+        stack = traceback.walk_stack(sys._current_frames()[threading.main_thread().ident or 0])
+        return any(frame.f_code.co_filename == futures.__file__ for frame, _ in stack)
+
+    def work(item: int) -> int:
+        until(waits)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        told.append(stop.wait(PATIENCE_SECONDS))
+        return item
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(run([0], work, lambda item, fault: item, 1, stop))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    # Where the interrupt came while the thread was being started, nobody has waited for it.
+    assert until(lambda: told) == [True]
 
 
 def test_who_leaves_before_the_end_ends_what_is_worked_on_and_begins_nothing() -> None:

@@ -84,6 +84,38 @@ def test_an_interrupt_leaves_no_half_file(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+# The process sends itself a signal where it imports something; what is imported may tell that as a fault of its own.
+EARLY = """
+import os, sys
+def hook(event, arguments):
+    if event == "import" and arguments[0] == os.environ["EARLY"]:
+        try:
+            os.kill(os.getpid(), int(os.environ["NUMBER"]))
+        except KeyboardInterrupt:
+            raise ImportError("initialization failed") if "AS_FAULT" in os.environ else KeyboardInterrupt
+sys.addaudithook(hook)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("more", [{"EARLY": "typer"}, {"EARLY": "cli.mask"}, {"EARLY": "cli.mask", "AS_FAULT": "1"}])
+def test_an_interrupt_while_it_starts_says_nothing(
+    number: signal.Signals, more: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(EARLY, encoding="utf-8")
+    (tmp_path / "a.jpg").touch()
+    result = subprocess.run(
+        [ROOT / "masker", "mask", "a.jpg", "-o", "b.jpg"],
+        cwd=tmp_path,
+        env=os.environ | more | {"NUMBER": str(int(number)), "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert (result.returncode, result.stderr, result.stdout) == (130, "", "")
+
+
 def test_where_nobody_reads_on_the_rest_is_not_masked(
     environment: dict[str, str], photo: bytes, long_clip: Path, tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ from masking.voice.envelope import envelopes
 from masking.voice.mel import whole
 from masking.voice.pitch import pitch_of
 from masking.voice.types import HOP, RATE, Mono
+from pipelines.helpers import end_with_parent
 from pipelines.params import VoiceNetwork, load_params
 from pipelines.voice.network.phones import voiced_of
 from pipelines.voice.network.speech import Recorded, SpeechError, find_speech, held_aside, read_names
@@ -154,7 +155,7 @@ def main() -> None:
     params = load_params().voice_network
     try:
         found = find_speech(SPEECH)
-        with ProcessPoolExecutor(params.workers) as pool:
+        with ProcessPoolExecutor(params.workers, initializer=end_with_parent) as pool:
             ask = partial(hear, longest_seconds=params.longest_seconds)
             frames = gather(found, _told(pool.map(ask, found), len(found)), params)
     except SpeechError as error:
