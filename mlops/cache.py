@@ -11,7 +11,6 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -29,6 +28,8 @@ QUICK_BYTES: Final = 1 << 17
 NEWS_SECONDS: Final = 1.0
 """How long what another replica has purged may still be answered here."""
 MARK_BYTES: Final = 16
+AGAIN_SECONDS: Final = 0.1
+"""Between two tries to end what listens."""
 WRITES_WAITING: Final = 32
 """Answers on their way to Redis at one time; more are not written there."""
 log = logging.getLogger(__name__)
@@ -207,9 +208,7 @@ class AnswerCache:
     async def close(self) -> None:
         """Wait for the last writes and close the connections."""
         if self._listening is not None:
-            self._listening.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._listening
+            await _ended(self._listening)
         await asyncio.gather(*self._writes)
         await self._redis.close()
 
@@ -258,6 +257,13 @@ class AnswerCache:
 
     def _count(self, tier: Tier, outcome: str) -> None:
         self._metrics.cache_requests.labels(tier, outcome).inc()
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """End a task, also one that misses that it is to end: redis-py sends by `asyncio.wait_for`, which may in 3.11."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=AGAIN_SECONDS)
 
 
 def derive(secret: bytes, purpose: bytes) -> bytes:

@@ -107,6 +107,8 @@ class File:
             with closing(sqlite3.connect(where, timeout=BUSY_SECONDS, uri=True)) as connection:
                 if where == ":memory:":
                     connection.executescript(_NOTHING)
+                # One look at all of it: an alias that moves meanwhile is at one version, not at two or none.
+                connection.execute("BEGIN")
                 yield connection
         except sqlite3.Error as error:
             raise RegistryError(f"the registry's file cannot be read: {error}") from error

@@ -1,8 +1,13 @@
 """The registry's file tells the same without MLflow as MLflow does."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import replace
+from functools import partial
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -13,6 +18,7 @@ from mlops.registry.version import Version
 from services.control.lookup import File, Lookup, Server, lookup_of
 
 NAME = "face-detector"
+MOVE = "UPDATE registered_model_aliases SET version = ? WHERE alias = 'champion'"
 
 
 @pytest.fixture
@@ -49,6 +55,24 @@ def test_the_file_says_what_mlflow_says(uri: str) -> None:
     found = {wanted: answer(file, wanted) for wanted in ("1", "2", "5", "champion", "challenger", "newest", "rival")}
     assert found == {wanted: answer(server, wanted) for wanted in found}
     assert [wanted for wanted, version in found.items() if version == "unknown"] == ["2", "5", "rival"]
+
+
+def test_an_alias_that_moves_while_it_is_read_is_at_one_version(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, turns, connect = uri.removeprefix("sqlite:///"), cycle((1, 3)), sqlite3.connect
+
+    class Disturbed(sqlite3.Connection):
+        """Somebody moves the alias before each look at aliases, unless he would have to wait."""
+
+        def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+            if "aliases" in statement:
+                with suppress(sqlite3.OperationalError), closing(connect(path, timeout=0)) as other, other:
+                    other.execute(MOVE, (next(turns),))
+            return super().execute(statement, *values)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite3, "connect", partial(connect, factory=Disturbed))
+        found = File(uri).versions(NAME)
+    assert ["champion" in each.aliases for each in found].count(True) == 1
 
 
 def test_a_registry_that_is_not_there_yet_is_empty_and_stays_so(tmp_path: Path) -> None:
