@@ -153,12 +153,12 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three people in folders of their own, a photo of nobody in particular, a broken file and a note."""
     folder = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(5)
-    for name, suffix in (("Ada", "jpg"), ("Bob", "png"), ("Cem", "webp")):
+    for name, suffix in (("Adalind", "jpg"), ("Balduin", "png"), ("Cemile", "webp")):
         who = Identity.draw(rng)
         for index in range(2):
             save(folder / name / "nested" / f"{index}.{suffix}", portrait(who, Capture.draw(rng), 120).pixels)
     save(folder / "loose.jpg", portrait(Identity.draw(rng), Capture.draw(rng), 90).pixels)
-    (folder / "Ada" / "broken.jpg").write_bytes((folder / "loose.jpg").read_bytes()[:900])
+    (folder / "Adalind" / "broken.jpg").write_bytes((folder / "loose.jpg").read_bytes()[:900])
     (folder / "notes.txt").write_text("no photo")
     return folder
 
@@ -174,7 +174,7 @@ def own(photos: Path, detect: Detect, tmp_path_factory: pytest.TempPathFactory) 
     summary = ingest(_folder(photos), out, detect=detect, key=KEY)
     assert (summary.scenes, summary.crops, summary.people) == (7, 6, 3)
     assert len(summary.skipped) == 1
-    assert summary.skipped[0].startswith("Ada/broken.jpg: ")
+    assert summary.skipped[0].startswith("Adalind/broken.jpg: ")
     return out
 
 
@@ -212,7 +212,7 @@ def test_no_name_leaves_the_folder_and_ids_depend_on_the_key(
 ) -> None:
     stored = b"".join(path.read_bytes() for path in own.iterdir())
     tables = read_manifest(own).to_string() + read_index(own, "crops").to_string()
-    for name in ("Ada", "Bob", "Cem", "nested", "loose"):
+    for name in ("Adalind", "Balduin", "Cemile", "nested", "loose"):
         assert name.encode() not in stored
         assert name not in tables
     ingest(_folder(photos), tmp_path / "same", detect=detect, key=KEY)

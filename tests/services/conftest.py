@@ -102,7 +102,7 @@ def voices(voice_model: VoiceModel) -> Iterator[VoiceRegistry]:
 
 
 @pytest.fixture
-def predictions(rows_of: dict[str, object]) -> Callable[..., list[dict[str, Any]]]:
+def predictions(rows_of: dict[str, object]) -> Iterator[Callable[..., list[dict[str, Any]]]]:
     """Give the rows of predictions, oldest first, as soon as there are so many."""
     database = database_of(settings_of(**rows_of).predictions)
 
@@ -114,7 +114,8 @@ def predictions(rows_of: dict[str, object]) -> Callable[..., list[dict[str, Any]
 
         return until(enough)
 
-    return read
+    yield read
+    database.close()
 
 
 @pytest.fixture

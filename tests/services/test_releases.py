@@ -27,6 +27,7 @@ from mlops.predictions.row import FAILED, OK, Prediction, new_identity
 from mlops.registry.bundle import installed, write_manifest
 from mlops.registry.errors import RegistryError
 from mlops.registry.mlflow import Registry
+from mlops.registry.version import Version
 from mlops.rollout.router import choose
 from mlops.rollout.traffic import CHALLENGER, effective
 from mlops.settings import Settings, load_settings
@@ -161,16 +162,21 @@ def until_it_is(client: TestClient, identity: str, *phases: str) -> dict[str, An
     return told_of(client, identity)
 
 
+def named(registry: Registry, wanted: str) -> Version:
+    """Give the version that a number or an alias names, as soon as the registry can be read."""
+
+    def read() -> Version | None:
+        # Its file may be locked by who writes an alias.
+        with suppress(RegistryError):
+            return registry.resolve(MODEL, wanted)
+        return None
+
+    return until(read, 0.05)
+
+
 def becomes(registry: Registry, version: str, alias: str = "champion") -> None:
     """Wait until the registry has learned what an alias names."""
-
-    def is_learned() -> bool:
-        # Its file may be locked by who writes the alias.
-        with suppress(RegistryError):
-            return alias in registry.resolve(MODEL, version).aliases
-        return False
-
-    until(is_learned, 0.05)
+    until(lambda: alias in named(registry, version).aliases, 0.05)
 
 
 def serves(settings: Settings) -> str:
@@ -235,7 +241,7 @@ def test_a_bad_version_is_rolled_back_and_never_becomes_champion(
         split = effective(settings.registry.bundles_path, MODEL)
         assert split is not None
         assert [each.version for each in split.variants] == ["1"]
-        assert registry.resolve(MODEL, "champion").version == "1"
+        assert named(registry, "champion").version == "1"
 
 
 def test_what_goes_bad_while_nobody_reaches_the_registry_is_rolled_back_all_the_same(

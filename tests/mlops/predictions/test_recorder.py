@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[3]
 CHILD = """
 import sys, threading, time
 import sqlalchemy as sa
+from mlops.database import DatabaseAway
 from mlops.folders import entries
 from mlops.metrics import Metrics
 from mlops.predictions.recorder import Recorder, database_of
@@ -51,8 +52,8 @@ def tick():
         time.sleep(settings.flush_seconds)
         try:
             print((on_disk if sys.argv[2] == "True" else in_database)(), flush=True)
-        except FileNotFoundError:
-            pass  # a segment was sealed, and has another name
+        except (FileNotFoundError, DatabaseAway):
+            pass  # a segment was sealed, and has another name; or another thread writes, and was kept from it
 
 threading.Thread(target=tick, daemon=True).start()
 recorded = 0
@@ -257,7 +258,9 @@ def test_a_spool_that_could_not_be_looked_at_keeps_no_later_row_from_the_databas
 def test_what_has_left_the_memory_of_a_process_outlives_it(
     settings: PredictionSettings, metrics: Metrics, database: Database, database_is_away: bool
 ) -> None:
-    settings = settings.model_copy(update={"flush_seconds": 0.2, "queue_rows": 50_000})
+    # Room for all that the process records, however late it is killed.
+    roomy = {"queue_rows": 1_000_000, "spool_bytes": 1 << 30}
+    settings = settings.model_copy(update={"flush_seconds": 0.2, **roomy})
     place = settings.spool_path.parent / "predictions.db"
     if database_is_away:
         place.mkdir()

@@ -197,6 +197,8 @@ def test_what_a_killed_process_left_goes_and_what_one_copies_right_now_stays(
     (left / "fp32.onnx").touch()
 
     def remove() -> None:
+        # Once at least, also where this begins when all is in its place.
+        remove_left(root)
         while not ended.is_set():
             remove_left(root)
 

@@ -14,6 +14,7 @@ import pytest
 import uvicorn
 
 from mlops.metrics import Metrics
+from services.asgi import body
 from services.asgi.server import server_config
 from services.serving.app import serving_app
 from services.serving.watcher import Source
@@ -90,7 +91,9 @@ def test_a_body_that_does_not_arrive_is_given_up(port: int) -> None:
 
 
 @pytest.mark.parametrize("declared", [False, True])
-def test_a_sender_of_too_much_gets_to_read_why(port: int, declared: bool) -> None:
+def test_a_sender_of_too_much_gets_to_read_why(port: int, declared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Who sends may stand still for longer than the server listens on to most.
+    monkeypatch.setattr(body, "LINGER_SECONDS", PATIENCE_SECONDS)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
     size = LIMIT * 3 // 2
     connection.request("POST", MASK, b"x" * size if declared else (b"x" * 100_000 for _ in range(size // 100_000)))
