@@ -1,7 +1,8 @@
 """uvicorn's protocol, with bounds on what comes before a body: how long a head may be, and how long it may take.
 
 httptools keeps a head of any length, and uvicorn waits for it as long as a connection lives; both would let one client
-fill the memory, or all places, of a server. What is no HTTP is told as a problem, too.
+fill the memory, or all places, of a server. So would the rest of a body that was answered before it was there: uvicorn
+looks no more whether such a connection is idle. What is no HTTP is told as a problem, too.
 """
 
 import asyncio
@@ -16,7 +17,8 @@ from services.asgi.problems import MEDIA_TYPE
 HEAD_BYTES: Final = 64 << 10
 """Longest head, beside what one read of a socket brings."""
 HEAD_SECONDS: Final = 20.0
-"""Longest time from the connection, or the first byte of a later request, to the end of a head."""
+"""Longest time from the connection, or the first byte of a later request, to the end of a head; and for what comes of a
+body after its answer."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -44,7 +46,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take what came, and look whether a head is still not all there."""
         super().data_received(data)
-        if not self._in_head or self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if not self._in_head:
+            if self._head_timer is None and self._is_left():
+                self._wait()
             return
         self._head_bytes += len(data)
         if self._head_bytes > HEAD_BYTES:
@@ -64,6 +70,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def head_begins(self) -> None:
         """Note that a head begins."""
+        if self.cycle is not None:
+            # Of a request before: what was waited for is there.
+            self._wait_no_more()
         self._in_head, self._head_bytes = True, 0
 
     def head_ends(self) -> None:
@@ -106,5 +115,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self._wait()
         elif self._in_head:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, f"a head must arrive within {self.head_seconds:g} s")
-        elif self.cycle is None:
+        elif self.cycle is None or self._is_left():
             self.transport.close()
+
+    def _is_left(self) -> bool:
+        """Say whether this stands between two requests, and uvicorn does not close it however long it does."""
+        return (
+            self.cycle is not None
+            and bool(self.cycle.response_complete)
+            and self.timeout_keep_alive_task is None
+            and self.transport.get_protocol() is self
+        )

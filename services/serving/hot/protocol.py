@@ -127,6 +127,10 @@ class HotProtocol(BoundedProtocol):
         if not self.transport.is_closing():
             self.transport.close()
 
+    def _is_left(self) -> bool:
+        # Of idle connections the turn keeps watch.
+        return self not in self.turn.idle and super()._is_left()
+
     def hand_over(self) -> None:
         """Leave a request whose body stays away to FastAPI, which knows how long to wait for it."""
         if self._head is None:

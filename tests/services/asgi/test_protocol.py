@@ -27,7 +27,7 @@ class Impatient(BoundedProtocol):
 async def answering(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] != "http":
         return
-    while (await receive()).get("more_body"):
+    while scope["path"] != "/early" and (await receive()).get("more_body"):
         pass
     await asyncio.sleep(SLOW_SECONDS if scope["path"] == "/slow" else 0.0)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
@@ -115,6 +115,22 @@ def test_an_idle_connection_stays_open_for_the_next_request(port: int) -> None:
         assert is_answered(stream)
         time.sleep(2 * Impatient.head_seconds)
         client.sendall(REQUEST)
+        assert is_answered(stream)
+
+
+def test_a_body_that_was_answered_before_it_was_there_does_not_hold_the_connection(port: int) -> None:
+    with connected(port, b"POST /early HTTP/1.1\r\nHost: here\r\nContent-Length: 9\r\n\r\n") as client:
+        stream = client.makefile("rb")
+        assert is_answered(stream)
+        client.sendall(b"some")
+        assert stream.read() == b""
+
+
+def test_who_sends_the_rest_of_a_body_after_its_answer_may_ask_again(port: int) -> None:
+    with connected(port, b"POST /early HTTP/1.1\r\nHost: here\r\nContent-Length: 9\r\n\r\n") as client:
+        stream = client.makefile("rb")
+        assert is_answered(stream)
+        client.sendall(b"the rest." + REQUEST)
         assert is_answered(stream)
 
 

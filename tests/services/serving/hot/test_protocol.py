@@ -14,6 +14,7 @@ import pytest
 
 from mlops.generic.cost import Cost
 from mlops.rollout.traffic import Split
+from services.asgi.protocol import BoundedProtocol
 from tests.patience import PATIENCE_SECONDS, until
 
 ROW = [round(0.01 * place, 2) for place in range(64)]
@@ -172,6 +173,29 @@ def test_an_idle_connection_is_closed(serve_generic: Callable[..., Any], demo_ro
         assert read(stream)[0] == 200
         assert stream.read() == b""
         assert time.perf_counter() - began > 0.9
+
+
+def test_a_connection_whose_head_was_known_stays_open_while_it_is_idle(
+    serve_generic: Callable[..., Any], demo_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No parser sees its head, so nothing but the answer says that the head was there in time."""
+    monkeypatch.setattr(BoundedProtocol, "head_seconds", 0.5)
+    with serve_generic(demo_root, server__keep_alive_seconds=int(PATIENCE_SECONDS)) as served:
+
+        def is_known() -> bool:
+            """Ask twice, longer apart than a head may take; no where this machine was too slow to ask at all."""
+            with socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE_SECONDS) as line:
+                line.sendall(predict())
+                stream = line.makefile("rb")
+                if not stream.peek(1):
+                    return False
+                assert read(stream)[0] == 200
+                time.sleep(2 * BoundedProtocol.head_seconds)
+                line.sendall(predict())
+                assert read(stream)[0] == 200
+                return True
+
+        assert [until(is_known), until(is_known)] == [True, True]
 
 
 def test_requests_of_one_turn_share_a_run(both: tuple[Any, Any]) -> None:
