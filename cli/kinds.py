@@ -6,41 +6,16 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from cli.marks import HEAD_BYTES, SOUND_SUFFIXES, other
 from cli.plan import STREAM
-from cli.walk import SOUND_SUFFIXES
 from masking.errors import UnsupportedMedia
 from masking.media.audio import is_audio, sniff_audio
 from masking.media.probe import sniff_image
 from masking.media.video import sniff_video
 
-_HEAD_BYTES: Final = 4096
 _MASKED_HERE: Final = (
     "photos are JPEG, PNG or WebP, videos MP4, MOV, MKV or WebM, sound WAV, FLAC, MP3, AAC, M4A, Ogg or Opus"
 )
-_HEIF_BRANDS: Final = {
-    b"heic": "HEIC",
-    b"heix": "HEIC",
-    b"mif1": "HEIF",
-    b"msf1": "HEIF",
-    b"avif": "AVIF",
-    b"avis": "AVIF",
-}
-_OTHERS: Final = (
-    (0, b"GIF8", "GIF"),
-    (0, b"BM", "BMP"),
-    (0, b"II*\0", "TIFF or raw photo"),
-    (0, b"MM\0*", "TIFF or raw photo"),
-    (0, b"\xff\x0a", "JPEG XL"),
-    (4, b"JXL ", "JPEG XL"),
-    (4, b"jP  ", "JPEG 2000"),
-    (8, b"AVI ", "AVI"),
-    (0, b"FLV\x01", "Flash video"),
-    (0, b"0&\xb2u", "Windows Media file"),
-    (0, b"\0\0\x01\xba", "MPEG programme stream"),
-    (188, b"G", "MPEG transport stream"),
-    (0, b"%PDF", "PDF"),
-)
-"""Where the mark of a kind stands, the mark, and its name; a transport stream has one in each 188 bytes."""
 
 
 class Kind(Enum):
@@ -81,7 +56,7 @@ class Given:
         """
         if not self.head or sniff_image(self.head):
             return
-        name = _other(self.head)
+        name = other(self.head)
         kind = (
             f"{name} is not masked here" if name else "this is no photo, video or sound of a kind that is masked here"
         )
@@ -107,12 +82,5 @@ def given(source: Path) -> Given:
         return Given(source, _head(stream))
 
 
-def _other(head: bytes) -> str:
-    """Name a kind that is not masked here; empty where it is not known."""
-    if head[4:8] == b"ftyp":
-        return _HEIF_BRANDS.get(head[8:12], "")
-    return next((name for at, mark, name in _OTHERS if head.startswith(mark, at)), "")
-
-
 def _head(stream: BinaryIO) -> bytes:
-    return stream.read(_HEAD_BYTES)
+    return stream.read(HEAD_BYTES)

@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from cli.asked import Asked
 from cli.batch import run
 from cli.faults import NotInstalledError, UsageError
 from cli.outcome import Exit, Outcome, State, exit_code
-from cli.plan import STREAM, Plan, Task, plan
+from cli.plan import STREAM, Plan, Task, check_places, plan
 from cli.sweep import sweep
 from cli.tell import Teller, emit
 
@@ -37,8 +37,8 @@ def mask_files(asked: Asked) -> Exit:
     try:
         planned = _plan(asked)
         _check_streams(asked)
-        _check_boxes(asked)
         reports = _report_places(asked, planned)
+        _check_places(asked, planned, reports)
         return _run(asked, planned, reports)
     except (UsageError, PolicyError) as error:
         raise typer.BadParameter(str(error)) from error
@@ -78,14 +78,6 @@ def _check_streams(asked: Asked) -> None:
         raise UsageError(f"{' and '.join(uses)} would both write to standard output")
 
 
-def _check_boxes(asked: Asked) -> None:
-    from cli.regions import check_suffix
-
-    if asked.boxes is not None and asked.boxes != STREAM:
-        check_suffix(asked.boxes)
-        _check_free([asked.boxes], asked)
-
-
 def _report_places(asked: Asked, planned: Plan) -> dict[Task, Path]:
     """Say where the report of each file goes: below a folder as the file below OUT, with .json at the end."""
     place = asked.report
@@ -93,15 +85,23 @@ def _report_places(asked: Asked, planned: Plan) -> dict[Task, Path]:
         return {}
     one_file = len(asked.sources) == 1 and not asked.sources[0].is_dir() and not place.is_dir()
     if one_file and place.suffix.lower() == ".json":
-        places = {task: place for task in planned.tasks}
-    else:
-        places = {task: place / f"{'stdin' if task.source == STREAM else task.name}.json" for task in planned.tasks}
-    _check_free([*places.values()], asked)
-    return places
+        return {task: place for task in planned.tasks}
+    return {task: place / f"{'stdin' if task.source == STREAM else task.name}.json" for task in planned.tasks}
 
 
-def _check_free(places: Sequence[Path], asked: Asked) -> None:
-    for path in places:
+def _check_places(asked: Asked, planned: Plan, reports: Mapping[Task, Path]) -> None:
+    """Raise unless whatever is written has a place of its own, which is free, and from which nothing is read."""
+    from cli.regions import check_suffix
+
+    places = [(place, f"the report of {task.source}") for task, place in reports.items()]
+    if asked.boxes is not None and asked.boxes != STREAM:
+        check_suffix(asked.boxes)
+        places.append((asked.boxes, "the region list"))
+    results = [(task.target, str(task.source)) for task in planned.tasks if task.target is not None]
+    sources = [task.source for task in (*planned.tasks, *planned.kept)]
+    lists = [path for path in (asked.regions, asked.key_file) if path is not None]
+    check_places([*results, *places], [*sources, *lists])
+    for path, _ in places:
         if path.is_dir() or (os.path.lexists(path) and not asked.force):
             raise UsageError(f"{path} exists already; --force replaces it")
 

@@ -1,7 +1,8 @@
 """From what was asked for to the files to work on, with every fault of the asking found before any work is done."""
 
+import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -106,7 +107,7 @@ def plan(
     tasks = [Task(source, name, out / name if into and out else out) for source, name in found]
     if single and out is not None and not into:
         _check_family(tasks[0])
-    _check_targets(tasks)
+    check_places(_targets(tasks), (task.source for task in tasks))
     there = [task for task in tasks if task.target is not None and os.path.lexists(task.target)]
     if there and not (force or skip_existing):
         raise UsageError(f"{_some(there)}: exists already; --force masks anew, --skip-existing leaves what is there")
@@ -128,7 +129,32 @@ def _streamed(sources: Sequence[Path], out: Path | None, *, force: bool) -> Plan
         raise UsageError(f"{source} is not there")
     if out is not None and out != STREAM and (out.is_dir() or (os.path.lexists(out) and not force)):
         raise UsageError(f"{out} exists already; with standard input, OUT must be the name of a new file")
-    return Plan((Task(source, source.name, out),), (), 0, (), ())
+    task = Task(source, source.name, out)
+    check_places(_targets([task]), sources)
+    return Plan((task,), (), 0, (), ())
+
+
+def check_places(places: Iterable[tuple[Path, str]], inputs: Iterable[Path]) -> None:
+    """See to it that whatever is written has a place of its own, and none that is read from.
+
+    Args:
+        places: Where something is to be written, and what, in words; `STREAM` is no place.
+        inputs: What is read; `STREAM` for the file, if it is one, that standard input comes from.
+
+    Raises:
+        UsageError: A place is an input, or is taken twice.
+    """
+    read = {_identity(path) for path in inputs} - {None}
+    taken: dict[Path, str] = {}
+    for path, what in places:
+        if path == STREAM:
+            continue
+        if _identity(path) in read:
+            raise UsageError(f"{path} is an input: nothing is written over what is read")
+        place = Path(os.path.realpath(path.parent), path.name)
+        if place in taken:
+            raise UsageError(f"{taken[place]} and {what} would both become {path}")
+        taken[place] = what
 
 
 def _find(sources: Sequence[Path], out: Path | None) -> tuple[list[tuple[Path, str]], Walked]:
@@ -160,24 +186,16 @@ def _check_family(task: Task) -> None:
         )
 
 
-def _check_targets(tasks: Iterable[Task]) -> None:
-    """Raise unless every file has a place of its own that is no input."""
-    inputs = {_identity(task.source) for task in tasks}
-    taken: dict[Path, Path] = {}
-    for task in tasks:
-        if task.target is None:
-            continue
-        if task.target.exists() and _identity(task.target) in inputs:
-            raise UsageError(f"{task.target} is an input: nothing is masked over its original")
-        place = task.target.parent.resolve() / task.target.name
-        other = taken.setdefault(place, task.source)
-        if other is not task.source:
-            raise UsageError(f"{other} and {task.source} would both become {task.target}")
+def _targets(tasks: Iterable[Task]) -> Iterator[tuple[Path, str]]:
+    return ((task.target, str(task.source)) for task in tasks if task.target is not None)
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_dev, status.st_ino
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Tell which file it is, by whatever name; None where there is none."""
+    with contextlib.suppress(OSError):
+        status = os.fstat(0) if path == STREAM else path.stat()
+        return status.st_dev, status.st_ino
+    return None
 
 
 def _some(tasks: Sequence[Task]) -> str:

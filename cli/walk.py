@@ -4,84 +4,8 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
-SOUND_SUFFIXES: Final = frozenset(
-    [
-        ".wav",
-        ".wave",
-        ".flac",
-        ".mp3",
-        ".m4a",
-        ".m4b",
-        ".aac",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".mka",
-        ".weba",
-        ".wma",
-        ".aif",
-        ".aiff",
-        ".aifc",
-        ".caf",
-        ".au",
-        ".amr",
-        ".ac3",
-        ".mp2",
-        ".ape",
-        ".wv",
-    ]
-)
-"""Names that promise sound."""
-MEDIA_SUFFIXES: Final = SOUND_SUFFIXES.union(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".apng",
-        ".webp",
-        ".gif",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".heic",
-        ".heif",
-        ".avif",
-        ".jxl",
-        ".jp2",
-        ".dng",
-        ".cr2",
-        ".cr3",
-        ".nef",
-        ".arw",
-        ".raw",
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".qt",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".wmv",
-        ".flv",
-        ".mpg",
-        ".mpeg",
-        ".mts",
-        ".m2ts",
-        ".3gp",
-        ".3g2",
-        ".ogv",
-        ".vob",
-        ".mxf",
-    ]
-)
-"""Names that promise a picture or sound. A kind that is not masked here counts too: who is passed over must be told."""
-
-_HEAD_BYTES: Final = 16
-_MAGICS: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"\x1aE\xdf\xa3", b"fLaC", b"OggS", b"ID3")
+from cli.marks import looks_like_media
 
 
 @dataclass(slots=True)
@@ -111,19 +35,6 @@ def walk(folder: Path, without: Path | None = None) -> Walked:
     walked = Walked()
     _walk(folder, without.resolve() if without else None, (), walked)
     return walked
-
-
-def looks_like_media(path: Path) -> bool:
-    """Tell whether a file's name or its first bytes promise a picture, a video or sound."""
-    if path.suffix.lower() in MEDIA_SUFFIXES:
-        return True
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(_HEAD_BYTES)
-    except OSError:
-        return False
-    riff = head[:4] == b"RIFF" and head[8:12] in (b"WEBP", b"AVI ", b"WAVE")
-    return head.startswith(_MAGICS) or head[4:8] == b"ftyp" or riff
 
 
 def _walk(folder: Path, without: Path | None, above: tuple[Path, ...], walked: Walked) -> None:

@@ -136,3 +136,26 @@ def test_where_nobody_reads_on_the_rest_is_not_masked(
     finally:
         process.kill()
     assert [entry.name for entry in entries(tmp_path / "out")] == ["a.jpg"]
+
+
+@pytest.mark.parametrize("place", [("-o", "a.jpg"), ("-o", "link.jpg"), ("-o", "b.jpg", "--report", "again.json")])
+def test_not_even_force_writes_over_what_standard_input_comes_from(
+    place: tuple[str, ...], environment: dict[str, str], photo: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(photo)
+    (tmp_path / "link.jpg").symlink_to("a.jpg")
+    (tmp_path / "again.json").hardlink_to(tmp_path / "a.jpg")
+    with (tmp_path / "a.jpg").open("rb") as original:
+        result = subprocess.run(
+            [ROOT / "masker", "mask", "-", *place, "--force"],
+            cwd=tmp_path,
+            env=os.environ | environment,
+            stdin=original,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (result.returncode, "is an input" in " ".join(result.stderr.split())) == (2, True)
+    assert (tmp_path / "link.jpg").is_symlink()
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {photo}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jpg", "again.json", "link.jpg"]
