@@ -152,7 +152,14 @@ def _from_json(text: str) -> Regions:
         return Regions(one=Selection.from_json(text))
     if whole.keys() != {"files"} or not isinstance(whole["files"], dict):
         raise PolicyError("a list of many files in JSON is an object with files alone: a list by name")
-    return Regions({name: Selection.from_json(json.dumps(each)) for name, each in whole["files"].items()})
+    return Regions({name: _of_file(name, each) for name, each in whole["files"].items()})
+
+
+def _of_file(name: str, listed: object) -> Selection:
+    try:
+        return Selection.from_json(json.dumps(listed))
+    except PolicyError as error:
+        raise PolicyError(f"{name}: {error}") from error
 
 
 def _from_csv(text: str) -> Regions:

@@ -20,7 +20,6 @@ from masking.media.probe import ImageLimits, probe
 from masking.observer import Observer, Silent, observed
 from masking.pipeline import find_faces
 from masking.policy import LOWEST_THRESHOLD, Policy
-from masking.selection import Selection
 from masking.types import Faces
 
 DETECTED: Final = "detected"
@@ -113,9 +112,9 @@ def explain_image(
         still = decode(data, probed)
     height, width = still.pixels.shape[:2]
     with observed(observer, "detect"):
-        found = find_faces(still, detector, replace(policy, selection=Selection()))
+        found = find_faces(still, detector, policy)
         low = max(LOWEST_THRESHOLD, NEARLY * policy.threshold)
-        all_found = find_faces(still, detector, replace(policy, threshold=low, selection=Selection()))
+        all_found = find_faces(still, detector, replace(policy, threshold=low))
     chosen = policy.selection.apply(found, width, height)
     with observed(observer, "mask"):
         tones = ToneKeeper() if policy.tone == "keep" else None

@@ -73,7 +73,7 @@ def mask_image(
     observer = observer or Silent()
     still, media_type = _read(data, limits, observer)
     with observed(observer, "detect"):
-        faces = find_faces(still, detector, policy)
+        faces, opened = _selected(still, detector, policy)
     with observed(observer, "mask"):
         tones = ToneKeeper() if policy.tone == "keep" else None
         numbers = draws(policy.key, range(len(faces)))
@@ -91,7 +91,7 @@ def mask_image(
         threshold=policy.threshold,
         search=policy.search,
         policy=policy.digest,
-        notes=tuple(map(str, (*still.notes, *encoding_notes))),
+        notes=tuple(map(str, (*still.notes, *encoding_notes, *policy.selection.notes(opened=len(opened) > 0)))),
         input_sha256=hashlib.sha256(data).hexdigest(),
         output_sha256=hashlib.sha256(encoded).hexdigest(),
     )
@@ -105,17 +105,20 @@ def detect_image(
     observer = observer or Silent()
     still, _ = _read(data, limits, observer)
     with observed(observer, "detect"):
-        faces = find_faces(still, detector, policy)
+        faces, _ = _selected(still, detector, policy)
     height, width = still.pixels.shape[:2]
     return Detected(width, height, faces)
 
 
 def find_faces(still: Still, detector: Detector, policy: Policy) -> Faces:
-    """Find the faces in every way that a viewer could see the picture (alpha may hide or draw one), then select."""
+    """Find the faces in every way that a viewer could see the picture: alpha may hide or draw one."""
     found = [search(view, detector, policy.threshold, policy.search) for view in views(still.pixels)]
-    faces = found[0] if len(found) == 1 else tiles.merge(found)
+    return found[0] if len(found) == 1 else tiles.merge(found)
+
+
+def _selected(still: Still, detector: Detector, policy: Policy) -> tuple[Faces, Faces]:
     height, width = still.pixels.shape[:2]
-    return policy.selection.apply(faces, width, height)
+    return policy.selection.part(find_faces(still, detector, policy), width, height)
 
 
 def _read(data: bytes, limits: ImageLimits, observer: Observer) -> tuple[Still, str]:

@@ -13,6 +13,8 @@ from masking.types import Faces
 
 SAME_FACE: Final = 0.5
 """Intersection over union from which a detection and a listed box are one face."""
+FACES_KEPT: Final = "faces_kept"
+ONLY_LISTED: Final = "only_listed"
 
 LEAST_SIDE_PX: Final = 0.1
 _FARTHEST_PX: Final = 100_000
@@ -83,6 +85,9 @@ class Selection:
         rows: The regions, 10,000 at most.
         only: The regions to mask are all that is masked, and no detection counts. Dangerous: a face that nobody listed
             stays open, and so does one that moves out of its region.
+
+    Raises:
+        PolicyError: There are too many rows, or ``only`` is set and none is to be masked: all would stay open.
     """
 
     rows: tuple[Listed, ...] = ()
@@ -91,6 +96,8 @@ class Selection:
     def __post_init__(self) -> None:
         if len(self.rows) > MOST_ROWS:
             raise PolicyError(f"a region list has {MOST_ROWS} rows at most")
+        if self.only and not any(row.action == "mask" for row in self.rows):
+            raise PolicyError("only is set, but no row is to be masked: list one with action mask, or leave only out")
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -120,7 +127,11 @@ class Selection:
         return write_csv(asdict(row) for row in self.rows)
 
     def apply(self, faces: Faces, width: int, height: int, frame: int | None = None) -> Faces:
-        """Say what is masked, given what the detector found.
+        """Say what is masked, given what the detector found; as `part` does, where nobody asks what stays open."""
+        return self.part(faces, width, height, frame)[0]
+
+    def part(self, faces: Faces, width: int, height: int, frame: int | None = None) -> tuple[Faces, Faces]:
+        """Part what is masked from what a region to keep leaves open, given what the detector found.
 
         A region to mask is masked whatever the detector says, also where it was exported from a detection. Where a
         detection is the same face (`SAME_FACE`), the two become one: the box that holds both, with the landmarks and
@@ -136,6 +147,9 @@ class Selection:
             height: Rows of the upright picture.
             frame: Number of the frame of a video; None for a picture.
 
+        Returns:
+            What is masked, surest first, and the detections that are left open.
+
         Raises:
             PolicyError: A region to mask lies outside the picture, or frames are named though it is a picture: the list
                 is of something else.
@@ -148,7 +162,16 @@ class Selection:
         same = overlap.max(axis=1, initial=0) >= SAME_FACE
         joined = _join(listed, faces[same], overlap[same])
         others = faces[~same]
-        return _surest_first(joined, others[~_kept(others.boxes, _boxes(keep))])
+        kept = _kept(others.boxes, _boxes(keep))
+        return _surest_first(joined, others[~kept]), others[kept]
+
+    def notes(self, *, opened: bool) -> tuple[str, ...]:
+        """Give what a report notes of this list.
+
+        Args:
+            opened: A region to keep left open what was found.
+        """
+        return (*[FACES_KEPT] * opened, *[ONLY_LISTED] * self.only)
 
     def _rows_for(self, width: int, height: int, frame: int | None) -> tuple[list[Listed], list[Listed]]:
         mask, keep = [], []

@@ -20,11 +20,18 @@ class _Open:
 
 
 class Timeline:
-    """Takes frames in order and gives the tracks, the frames in doubt, and how many frames there were."""
+    """Takes frames in order and gives the tracks, the frames in doubt, and how many frames there were.
+
+    Attributes:
+        frames: How many there were.
+        seconds: When the last was presented.
+        opened: Whether in any of them a region to keep left open what was found.
+    """
 
     def __init__(self) -> None:
         self.frames = 0
         self.seconds = 0.0
+        self.opened = False
         self._tracks: dict[int, _Open] = {}
         self._doubts: list[Span] = []
 

@@ -161,7 +161,7 @@ def detect_video(
         _stream(reader, policy, detector) as stream,
     ):
         for done, covered in enumerate(stream, start=1):
-            faces, tracks, _ = _selected(covered, policy.selection)
+            faces, tracks, _, _ = _selected(covered, policy.selection)
             yield covered.frame.index, faces, tracks
             observer.progress(done, probe.frames)
 
@@ -224,12 +224,13 @@ def _paint(
         Whether there was nothing to mask, and nothing in doubt.
     """
     frame = covered.frame
-    faces, tracks, how = _selected(covered, policy.selection)
+    faces, tracks, how, opened = _selected(covered, policy.selection)
     timeline.add(frame.index, frame.seconds, tracks, [float(score) for score in faces.scores], how)
     if covered.doubt:
         timeline.doubt(frame.index, covered.doubt)
         frame.blacken()
         return False
+    timeline.opened = timeline.opened or opened
     if policy.style == "solid":
         area = silhouette(faces, frame.width, frame.height)
         if area is not None:
@@ -248,12 +249,14 @@ def _paint(
     return not len(faces)
 
 
-def _selected(covered: Covered[VideoFrame], selection: Selection) -> tuple[Faces, tuple[int, ...], tuple[str, ...]]:
-    """Apply what a person listed, and find out which track each face that is left belongs to."""
+def _selected(
+    covered: Covered[VideoFrame], selection: Selection
+) -> tuple[Faces, tuple[int, ...], tuple[str, ...], bool]:
+    """Apply what a person listed, and find out which track each face that is left belongs to, and if any stays open."""
     frame = covered.frame
-    if not selection.rows and not selection.only:
-        return covered.faces, covered.tracks, covered.how
-    faces = selection.apply(covered.faces, frame.width, frame.height, frame.index)
+    if not selection.rows:
+        return covered.faces, covered.tracks, covered.how, False
+    faces, opened = selection.part(covered.faces, frame.width, frame.height, frame.index)
     overlap = iou_matrix(faces.boxes, covered.faces.boxes)
     tracks, how = [], []
     for index in range(len(faces)):
@@ -261,7 +264,7 @@ def _selected(covered: Covered[VideoFrame], selection: Selection) -> tuple[Faces
         found = same >= 0 and overlap[index, same] >= SAME_FACE
         tracks.append(covered.tracks[same] if found else LISTED_TRACK + index)
         how.append(covered.how[same] if found else "listed")
-    return faces, tuple(tracks), tuple(how)
+    return faces, tuple(tracks), tuple(how), len(opened) > 0
 
 
 def _report(
@@ -284,7 +287,7 @@ def _report(
         threshold=policy.threshold,
         search=policy.search,
         policy=policy.digest,
-        notes=tuple(map(str, notes)),
+        notes=(*map(str, notes), *policy.selection.notes(opened=timeline.opened)),
         input_sha256=sha256_of(source),
         output_sha256=sha256_of(target),
         frames=timeline.frames,

@@ -22,7 +22,7 @@ _KEPT: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "m4a": (("aac", "alac", "flac", "opus", "mp3"), "aac"),
     "mp4": (("aac", "alac", "flac", "opus", "mp3"), "aac"),
     "mov": (("aac", "alac"), "aac"),
-    "mkv": (("aac", "opus", "flac", "mp3"), "aac"),
+    "mkv": (("aac", "opus", "flac", "mp3"), "opus"),  # of AAC it does not tell where the last packet ends
     "webm": (("opus",), "opus"),
 }
 _PCM_CONTAINERS: Final = ("wav", "mov", "mkv")
@@ -128,6 +128,8 @@ def _codec(heard: Heard) -> str:
     if heard.codec in kept:
         return heard.codec
     instead = _INSTEAD.get(heard.codec, other)
+    if heard.container == "mkv" and heard.codec not in _INSTEAD and heard.rate != _OPUS_RATE:
+        return "flac"  # the rate stays
     return instead if instead in kept else other
 
 

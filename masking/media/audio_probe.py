@@ -143,7 +143,7 @@ def probe_audio(path: Path, limits: AudioLimits) -> AudioProbe:
             bit_rate=context.bit_rate or source.bit_rate or (int(size * 8 / seconds) if seconds else 0),
             stream=stream.index,
             broken_at=built.broken_at,
-            notes=_notes(source, stream),
+            notes=_notes(source, stream, built),
             max_seconds=limits.seconds,
         )
 
@@ -238,7 +238,7 @@ def _lead(context: AudioCodecContext, container: str, first: AudioFrame) -> int:
     return -first.samples % _AAC_FRAME if is_aac else 0
 
 
-def _notes(source: InputContainer, kept: AudioStream) -> tuple[str, ...]:
+def _notes(source: InputContainer, kept: AudioStream, built: Structure) -> tuple[str, ...]:
     names = []
     for stream in source.streams:
         if stream.index != kept.index:
@@ -247,4 +247,6 @@ def _notes(source: InputContainer, kept: AudioStream) -> tuple[str, ...]:
         names.append("chapters")
     if telling(source.metadata, kept.metadata):
         names.append("metadata")
+    if built.trailing:
+        names.append("trailing_data")
     return tuple(dict.fromkeys(f"{name}_dropped" for name in names))

@@ -10,6 +10,7 @@ from masking.media import video_sniff
 from masking.media.audio_sniff import HEAD_BYTES, id3_end, layer_3_frame_bytes
 
 _UNKNOWN_SIZE: Final = (0, 0xFFFFFFFF)
+_FORMS: Final = (b"RIFF", b"RIFX", b"RF64", b"BW64")
 _OGG_HEAD: Final = 27
 _OGG_FIRST: Final = 2
 _OGG_LAST: Final = 4
@@ -23,10 +24,12 @@ class Structure:
     Attributes:
         broken_at: byte at which the file no longer is what it states, None where all of it fits.
         frames: MPEG frames that a Xing or Info header states, None where there is none.
+        trailing: what is no chunk follows the samples of a WAV, such as more of them or another recording.
     """
 
     broken_at: int | None = None
     frames: int | None = None
+    trailing: bool = False
 
 
 def structure(path: Path, container: str) -> Structure:
@@ -40,14 +43,14 @@ def structure(path: Path, container: str) -> Structure:
     size = path.stat().st_size
     with path.open("rb") as file:
         if container == "wav":
-            return Structure(_riff_break(file, size))
+            return _riff(file, size)
         if container == "ogg":
             return Structure(_ogg_break(file, size))
         return Structure(frames=_xing_frames(file)) if container == "mp3" else Structure()
 
 
-def _riff_break(file: BinaryIO, size: int) -> int | None:
-    """Find where the samples of a WAV (RIFF, EBU Tech 3306 for RF64) end too early; unknown sizes run to the end."""
+def _riff(file: BinaryIO, size: int) -> Structure:
+    """Find where the samples of a WAV (RIFF, EBU Tech 3306 for RF64) end; unknown sizes run to the end of the file."""
     form = file.read(12)
     long_data = 0
     at = 12
@@ -60,9 +63,25 @@ def _riff_break(file: BinaryIO, size: int) -> int | None:
         if kind == b"data":
             if form[:4] in (b"RF64", b"BW64") and length == 0xFFFFFFFF:
                 length = long_data
-            return size if length not in _UNKNOWN_SIZE and at + 8 + length > size else None
+            if length in _UNKNOWN_SIZE:
+                return Structure()
+            end = at + 8 + length
+            return Structure(size) if end > size else Structure(trailing=not _all_chunks(file, end + length % 2, size))
         at += 8 + length + length % 2
-    return None
+    return Structure()
+
+
+def _all_chunks(file: BinaryIO, at: int, size: int) -> bool:
+    """Tell whether all bytes from ``at`` on are chunks of the same RIFF, such as LIST and id3."""
+    while at < size:
+        file.seek(at)
+        head = file.read(8)
+        kind, length = head[:4], int.from_bytes(head[4:], "little")
+        named = len(head) == 8 and kind.isascii() and kind.decode().isprintable()
+        if not named or kind in _FORMS or at + 8 + length > size:
+            return False
+        at += 8 + length + length % 2
+    return True
 
 
 def _ogg_break(file: BinaryIO, size: int) -> int | None:

@@ -69,9 +69,9 @@ class VideoProbe:
         stream: number of the video stream in the file.
         audio: number of the first sound stream, None where there is none.
         bit_rate: bits per second of the video stream or of the file; 0 where unknown.
-        dropped: what the copy will not have, e.g. ``subtitles``, ``data``, ``chapters``, ``metadata``, ``video`` (a
-            further one), ``hdr_mastering_data`` (what a display maps brightness by), ``interlacing_flag`` (the lines
-            stay).
+        dropped: what the copy will not have, e.g. ``subtitles``, ``data``, ``chapters``, ``metadata``, ``alpha``,
+            ``video`` (a further one), ``hdr_mastering_data`` (what a display maps brightness by), ``interlacing_flag``
+            (the lines stay).
         max_pixels: the limit that the decoder is given, since a stream may change its size.
     """
 
@@ -253,12 +253,12 @@ def _described(
         stream=stream.index,
         audio=audio,
         bit_rate=bit_rate,
-        dropped=(*_dropped(source, stream), *_unsaid(first)),
+        dropped=(*_dropped(source, stream, first), *_unsaid(first)),
         max_pixels=max_pixels,
     )
 
 
-def _dropped(source: InputContainer, kept: VideoStream) -> tuple[str, ...]:
+def _dropped(source: InputContainer, kept: VideoStream, first: Picture) -> tuple[str, ...]:
     names = []
     audio = 0
     for stream in source.streams:
@@ -271,7 +271,7 @@ def _dropped(source: InputContainer, kept: VideoStream) -> tuple[str, ...]:
         names.append("chapters")
     if telling(source.metadata, *(stream.metadata for stream in source.streams)):
         names.append("metadata")
-    if kept.metadata.get("alpha_mode") == "1":
+    if kept.metadata.get("alpha_mode") == "1" or any(component.is_alpha for component in first.format.components):
         names.append("alpha")
     return tuple(dict.fromkeys(names))
 

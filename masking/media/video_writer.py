@@ -170,8 +170,10 @@ class VideoWriter:
         context.color_primaries, context.color_trc = first.color_primaries, first.color_trc
         if self._like.aspect:
             context.sample_aspect_ratio = self._like.aspect
-        if probe.matrix is not None and not probe.turn.is_none:
-            stream.set_display_matrix(self._matrix())
+        if probe.matrix is not None:
+            matrix = self._turned(probe.matrix)
+            if not probe.turn.is_none:
+                stream.set_display_matrix(matrix)
         if self._groups is not None:
             self._join = Join(self._groups, context, chosen)
             context.extradata = self._join.header
@@ -179,11 +181,10 @@ class VideoWriter:
             self._sound.attach(self._target)
         return stream
 
-    def _matrix(self) -> tuple[int, ...]:
-        """Give the display matrix verbatim where it is a plain turn, else the turn that the frames were seen in."""
+    def _turned(self, given: tuple[int, ...]) -> tuple[int, ...]:
+        """Give a display matrix verbatim where it is a plain turn, else the turn that the frames were seen in."""
         probe = self._like.probe
         plain = probe.turn.matrix
-        given = probe.matrix or plain
         if (given[:2], given[3:5]) == (plain[:2], plain[3:5]):
             return given if probe.container in ("mp4", "mov") else plain
         self.notes += ("rotation_simplified",)

@@ -4,6 +4,8 @@
     ├── BrokenBody          the body is not what its headers promise
     ├── SlowBody            the body did not arrive in time
     ├── UnknownParameter    a query parameter that does not exist, or twice
+    ├── BadRange            the Range header cannot be read
+    ├── NoSuchPart          the file ends before the part that is asked for
     ├── StrangeHost         addressed to a name that is not ours
     ├── ForeignOrigin       sent by another site's page in somebody's browser
     ├── UnknownVariant      no variant of that name answers
@@ -39,6 +41,14 @@ class SlowBody(RequestError):
 
 class UnknownParameter(RequestError):
     """A query parameter that does not exist, or is given twice."""
+
+
+class BadRange(RequestError):
+    """The Range header cannot be read."""
+
+
+class NoSuchPart(RequestError):
+    """The file ends before the part that is asked for."""
 
 
 class StrangeHost(RequestError):

@@ -27,6 +27,7 @@ from masking.errors import (
 from mlops.generic.tensors import BadInput
 from mlops.logging import request_id
 from services.asgi.errors import (
+    BadRange,
     BrokenBody,
     Busy,
     CacheAway,
@@ -34,6 +35,7 @@ from services.asgi.errors import (
     JobsAway,
     NoOverride,
     NoResult,
+    NoSuchPart,
     NotDone,
     NotReady,
     ResultGone,
@@ -78,6 +80,7 @@ class Row:
 TABLE: Final[Mapping[type[Exception], Row]] = {
     EmptyMedia: Row(400, "empty-body", "The body is empty"),
     BrokenBody: Row(400, "broken-body", "The body cannot be read", ends_connection=True),
+    BadRange: Row(400, "bad-range", "The Range header cannot be read"),
     StrangeHost: Row(400, "strange-host", "The Host header names no host of this server"),
     ForeignOrigin: Row(403, "foreign-origin", "Requests from other sites' pages are refused"),
     NoOverride: Row(403, "no-override", "Only clients of certain networks may pick a variant"),
@@ -88,6 +91,7 @@ TABLE: Final[Mapping[type[Exception], Row]] = {
     NoResult: Row(409, "job-without-result", "The job has no result"),
     ResultGone: Row(410, "result-gone", "The result is not kept any more"),
     MediaTooLarge: Row(413, "too-large", "What is sent is larger than the limits allow", ends_connection=True),
+    NoSuchPart: Row(416, "no-such-part", "The file ends before the part that is asked for"),
     UnsupportedMedia: Row(415, "unsupported-media", "Not a kind of media that is masked here"),
     DamagedMedia: Row(422, "damaged-media", "The media are truncated or damaged"),
     MediaError: Row(422, "bad-media", "The media cannot be masked"),
@@ -105,7 +109,7 @@ TABLE: Final[Mapping[type[Exception], Row]] = {
     Busy: Row(503, "busy", "Too much work is waiting"),
     CacheAway: Row(503, "cache-away", "The shared cache does not answer"),
     JobsAway: Row(503, "jobs-away", "The table of jobs does not answer"),
-    DeadlineExceeded: Row(504, "deadline-exceeded", "The work took longer than is allowed", tells=False),
+    DeadlineExceeded: Row(504, "deadline-exceeded", "The work took longer than is allowed"),
     StorageFull: Row(507, "storage-full", "There is no room for the upload", ends_connection=True),
     StorageError: Row(507, "not-written", "The result cannot be written"),
 }

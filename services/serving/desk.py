@@ -15,6 +15,7 @@ from mlops.jobs.store import JobStore
 from mlops.jobs.table import QUEUED, RUNNING, TABLES, WITH_RESULT, Job
 from mlops.settings import Settings
 from services.asgi.errors import Busy, JobsAway, NoResult, NotDone, ResultGone, UnknownJob
+from services.serving.result_file import GONE
 
 T = TypeVar("T")
 LISTED: Final = 100
@@ -83,7 +84,7 @@ class JobDesk:
         job = await self.done(identity)
         file = self.spool.folder(identity) / (job.result or "")
         if job.result is None or not await asyncio.to_thread(file.is_file):
-            raise ResultGone("it was deleted, or its time is over")
+            raise ResultGone(GONE)
         return job, file
 
     async def done(self, identity: str) -> Job:

@@ -6,14 +6,15 @@ from typing import Annotated, Any, Final, Self
 from fastapi import APIRouter, Depends
 from fastapi import Path as PathParameter
 from pydantic import BaseModel, Field
-from starlette.responses import FileResponse
 
 from mlops.jobs.spool import IDENTITY_PATTERN
 from mlops.jobs.table import STATES, Job
 from services.asgi.errors import (
+    BadRange,
     ForeignOrigin,
     JobsAway,
     NoResult,
+    NoSuchPart,
     NotDone,
     ResultGone,
     StrangeHost,
@@ -25,6 +26,7 @@ from services.asgi.problems import responses
 from services.serving.answer import report_header
 from services.serving.desk import JobDesk
 from services.serving.openapi import AUDIO_TYPES, BINARY
+from services.serving.result_file import ResultFile
 
 PREFIX: Final = "/v1/jobs"
 VIDEO_SUFFIXES: Final = {
@@ -100,6 +102,15 @@ RESULT: Final[dict[str, Any]] = {
     "description": "The result.",
     "content": {kind: {"schema": BINARY} for kind in SUFFIXES},
 }
+PARTS: Final[dict[str, Any]] = {
+    "description": "The parts of it that Range names.",
+    "content": {kind: {"schema": BINARY} for kind in (*SUFFIXES, "multipart/byteranges")},
+}
+_RESULT_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    200: RESULT,
+    206: PARTS,
+    **responses(StrangeHost, BadRange, UnknownJob, NotDone, NoResult, ResultGone, NoSuchPart),
+}
 
 
 def address(job: Job) -> str:
@@ -136,12 +147,9 @@ def jobs_router(desk: JobDesk) -> APIRouter:
         """Give the report of what was done."""
         return dict((await desk.done(identity)).report or {})
 
-    @router.get(
-        "/{identity}/result",
-        response_class=FileResponse,
-        responses={200: RESULT, **responses(UnknownJob, NotDone, NoResult, ResultGone)},
-    )
-    async def get_result(identity: Identity) -> FileResponse:
+    @router.head("/{identity}/result", response_class=ResultFile, responses=_RESULT_ANSWERS)
+    @router.get("/{identity}/result", response_class=ResultFile, responses=_RESULT_ANSWERS)
+    async def get_result(identity: Identity) -> ResultFile:
         """Give the masked file; parts of it by Range."""
         job, file = await desk.result(identity)
         report = dict(job.report or {})
@@ -150,7 +158,7 @@ def jobs_router(desk: JobDesk) -> APIRouter:
             headers["X-Model-Version"] = str(report["model_version"])
         media_type = job.media_type or "application/octet-stream"
         name = f"masked-{identity}{SUFFIXES.get(media_type, '')}"
-        return FileResponse(file, headers=headers, media_type=media_type, filename=name)
+        return ResultFile(file, headers=headers, media_type=media_type, filename=name)
 
     return router
 

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 from starlette.requests import Request
 
+from masking.errors import DeadlineExceeded
 from masking.explain import Explanation, explain_image
 from masking.face.loading import LoadedModel
 from masking.media.probe import ImageLimits, probe
@@ -36,6 +37,7 @@ BYPASS: Final = "bypass"
 MISS: Final = "miss"
 NO_LOOK: Final = frozenset({"no-cache", "no-store"})
 EXPLAINING_LOOKS: Final = 2
+TOO_SLOW: Final = "ask for search=fast, send a smaller picture, or try again when the machine is less busy"
 """Searches that an explanation takes."""
 THOROUGH_LOOKS: Final = 4
 """What a thorough search costs, in fast ones."""
@@ -215,7 +217,10 @@ class DataPlane:
             return work(used, picture.wished(used), watch)
 
         units = await _units(picture.data, self._image_limits(), picture.wished(chosen))
-        return await self.admission.run(turn, units * looks, picture.request)
+        try:
+            return await self.admission.run(turn, units * looks, picture.request)
+        except DeadlineExceeded:
+            raise DeadlineExceeded(TOO_SLOW) from None
 
     def _image_limits(self) -> ImageLimits:
         limits = self.limits

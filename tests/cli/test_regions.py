@@ -49,6 +49,7 @@ def test_a_correction_is_never_lost(tmp_path: Path) -> None:
         ("a.csv", "file,action,x1,y1,x2,y2\na.jpg,mask,1,2,x,4\n"),
         ("a.json", "{"),
         ("a.json", '{"files": []}'),
+        ("a.json", '{"version": 1, "only": true, "regions": []}'),
         ("a.txt", ""),
     ],
 )

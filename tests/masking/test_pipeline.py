@@ -152,6 +152,21 @@ def test_a_person_can_keep_a_face_and_mask_what_no_detector_finds(detector: Cent
     before, after = decoded(hopper), decoded(result.data)
     assert (before[int(y1) : int(y2), int(x1) : int(x2)] == after[int(y1) : int(y2), int(x1) : int(x2)]).all()
     assert after[410:450, 20:50].max() < 10
+    assert "faces_kept" in result.report.notes
+
+
+def test_a_report_tells_faces_that_a_person_leaves_open_from_none_found(detector: CenterFace, hopper: bytes) -> None:
+    everything, corner = Listed("keep", 0, 0, 5000, 5000), Listed("mask", 10, 400, 60, 460)
+    nothing = encoded(np.full((120, 160, 3), 90, np.uint8), ".jpg")
+
+    def told(data: bytes, *rows: Listed, only: bool = False) -> tuple[int, set[str]]:
+        report = mask_image(data, Policy(selection=Selection(rows, only)), detector, LIMITS).report
+        return report.faces, set(report.notes) & {"faces_kept", "only_listed"}
+
+    assert told(hopper) == (1, set())
+    assert told(hopper, everything) == (0, {"faces_kept"})
+    assert told(nothing, everything) == (0, set())
+    assert told(hopper, everything, corner, only=True) == (1, {"only_listed"})
 
 
 def test_a_policy_tells_its_wishes_but_never_its_key() -> None:

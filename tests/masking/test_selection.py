@@ -47,9 +47,9 @@ def listed(draw: st.DrawFn) -> Listed:
 
 @given(rows=st.lists(listed(), max_size=8), only=st.booleans())
 def test_a_list_goes_round_as_json_and_as_csv(rows, only):
-    selection = Selection(tuple(rows), only)
+    selection = Selection(tuple(rows), only and any(row.action == "mask" for row in rows))
     assert Selection.from_json(selection.to_json()) == selection
-    assert Selection.from_csv(selection.to_csv(), only=only) == selection
+    assert Selection.from_csv(selection.to_csv(), only=selection.only) == selection
 
 
 def test_csv_takes_columns_in_any_order_and_what_spreadsheets_write():
@@ -210,7 +210,15 @@ def test_an_exported_list_fed_back_gives_the_same_faces_with_and_without_the_det
 def test_only_masks_exactly_what_is_listed():
     selection = Selection((Listed("mask", 1, 1, 9, 9),), only=True)
     assert boxes(selection.apply(faces((40, 40, 60, 60)), 100, 100)) == [(1, 1, 9, 9)]
-    assert len(Selection(only=True).apply(faces((40, 40, 60, 60)), 100, 100)) == 0
+
+
+@pytest.mark.parametrize("rows", [(), (Listed("keep", 1, 1, 9, 9),)])
+def test_only_without_a_region_to_mask_is_refused_since_all_would_stay_open(rows):
+    with pytest.raises(PolicyError, match="list one with action mask, or leave only out"):
+        Selection(rows, only=True)
+    text = Selection(rows).to_json().replace("false", "true")
+    with pytest.raises(PolicyError, match="no row is to be masked"):
+        Selection.from_json(text)
 
 
 def test_an_empty_list_changes_nothing():

@@ -88,7 +88,9 @@ def test_a_face_that_is_open_is_found_with_its_place(
     assert finding.code == "open_face"
     assert finding.box is not None
     assert 40 < finding.box[0] < 70
-    assert codes(checked(opened.data, opened.report, selection=kept)) == []
+    told = read_report(json.dumps(opened.report.as_dict()).encode())
+    assert "faces_kept" in told.notes
+    assert codes(checked(opened.data, told, selection=kept)) == []
 
 
 def test_a_mask_beside_the_face_is_no_mask(

@@ -168,10 +168,27 @@ def test_a_person_says_who_stays_visible_and_what_is_masked_in_which_frames(
     target = tmp_path / "out.mp4"
     report = mask_video(source, target, VideoPolicy(selection=Selection((everything, corner))), detector, LIMITS)
     assert [(track.first, track.last) for track in report.tracks] == [(5, 9)]
+    assert "faces_kept" in report.notes
     for index, (was, now) in enumerate(zip(shown(source), shown(target), strict=True)):
         masked = now[5:30, 5:30].max() < 30
         assert masked == (5 <= index <= 9)
         assert np.abs(was[100:].astype(int) - now[100:]).mean() < 4
+
+
+def test_a_report_tells_faces_of_a_video_that_a_person_leaves_open_from_none_found(tmp_path: Path) -> None:
+    grey = film([np.full((180, 240, 3), 120, np.uint8)] * 6, tmp_path / "in.mp4")
+    face = Faces(np.array([[80, 60, 130, 120]], np.float32), np.ones(1, np.float32), np.zeros((1, 5, 2), np.float32))
+    everywhere, elsewhere = Listed("keep", 0, 0, 240, 180), Listed("keep", 0, 0, 50, 50)
+    corner = Listed("mask", 0, 0, 40, 40)
+
+    def told(found: Faces, *rows: Listed, only: bool = False) -> set[str]:
+        policy = VideoPolicy(selection=Selection(rows, only))
+        report = mask_video(grey, tmp_path / "out.mp4", policy, lambda pixels, threshold: found, LIMITS)
+        return set(report.notes) & {"faces_kept", "only_listed"}
+
+    assert told(face, everywhere) == {"faces_kept"}
+    assert told(face, elsewhere) == told(Faces.none(), everywhere) == told(face) == set()
+    assert told(face, corner, only=True) == {"only_listed"}
 
 
 def test_what_is_covered_can_be_had_as_a_list(source: Path, detector: Detector, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def film(path, kind="mp4", *, options=None, times=TIMES, **more):
 def masked(source, target, *frames, untouched="copy", detector=nobody, **more):
     """Mask the middle of the frames of these numbers, and of no other."""
     rows = tuple(Listed("mask", 24, 14, 40, 34, first=number, last=number) for number in frames)
-    policy = VideoPolicy(selection=Selection(rows, only=True), untouched=untouched, **more)
+    policy = VideoPolicy(selection=Selection(rows, only=bool(rows)), untouched=untouched, **more)
     return mask_video(source, target, policy, detector, LIMITS)
 
 

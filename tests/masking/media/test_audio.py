@@ -70,6 +70,21 @@ def test_lossy_sound_keeps_length_and_place_to_the_sample(tmp_path, muxer, codec
         assert alike(heard, again) > 0.98
 
 
+@pytest.mark.parametrize(
+    ("codec", "packed", "rate", "becomes"),
+    [("ac3", "flt", 48000, "opus"), ("ac3", "flt", 44100, "flac"), ("mp2", "s16", 48000, "opus")],
+)
+def test_sound_that_matroska_has_to_have_coded_otherwise_keeps_rate_and_length(tmp_path, codec, packed, rate, becomes):
+    for samples in (1, 147_200):
+        source = make(tmp_path / "in", "matroska", codec, rate, 2, samples=samples, packed=packed)
+        _, reader, writer = copy(source, tmp_path / "out")
+        (before, heard), (after, again) = plain(source), plain(tmp_path / "out")
+        assert (after["codec"], after["rate"]) == (becomes, rate)
+        assert after["samples"] == before["samples"] == reader.samples == writer.samples
+        assert writer.notes == (f"sound_recoded_as_{becomes}",)
+    assert alike(heard, again) > 0.98
+
+
 def alike(one, other):
     """The least correlation of a channel of one sound with the same channel of the other, away from their ends."""
     one, other = one[2048:-2048], other[2048:-2048]
@@ -155,6 +170,29 @@ def test_metadata_cover_and_chapters_are_gone(tmp_path, muxer, codec, rate, cove
     assert plain(source)[0]["samples"] == plain(tmp_path / "out")[0]["samples"]
 
 
+LIST = b"LIST" + struct.pack("<I", 4) + b"adtl"
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (riff(WAVE, data_bytes=WAVE.nbytes // 2), True),
+        (riff(WAVE, behind=riff(WAVE)), True),
+        (riff(WAVE, behind=LIST + b"a secret"), True),
+        (riff(WAVE, behind=LIST + b"id3 " + struct.pack("<I", 3) + b"ID3\0"), False),
+        (riff(WAVE.view(np.uint8)[:-1], behind=b"\0" + LIST), False),
+        (riff(WAVE, data_bytes=0xFFFFFFFF), False),
+        (riff(WAVE, data_bytes=0), False),
+    ],
+    ids=["half", "two recordings", "text", "chunks", "padded", "stream", "stream of size 0"],
+)
+def test_what_follows_the_samples_of_a_wav_is_left_out_and_a_note_says_so(tmp_path, data, told):
+    (tmp_path / "in").write_bytes(data)
+    _, reader, _ = copy(tmp_path / "in", tmp_path / "out")
+    assert ("trailing_data_dropped" in reader.notes) == told
+    assert read(tmp_path / "out")[1].notes == ()
+
+
 @pytest.mark.parametrize(
     ("muxer", "codec", "rate"),
     [("flac", "flac", 16000), ("mp4", "aac", 16000), ("ogg", "libopus", 48000), ("matroska", "flac", 16000)],
@@ -188,7 +226,7 @@ LONG = b"ds64" + struct.pack("<IQQQI", 28, 0, 40_000, 20_000, 0)
     "data",
     [
         riff(WAVE, before=BROADCAST),
-        riff(WAVE, behind=b"LIST" + struct.pack("<I", 4) + b"adtl"),
+        riff(WAVE, behind=LIST),
         riff(WAVE, data_bytes=0xFFFFFFFF),
         riff(WAVE, form=b"RF64", before=LONG, data_bytes=0xFFFFFFFF),
     ],

@@ -61,6 +61,40 @@ def test_rotation_is_kept_and_frames_are_seen_upright(tmp_path, kind, turn):
     assert facts(tmp_path / "out")["size"] == (64, 48)
 
 
+@pytest.mark.parametrize("kind", ["mp4", "mov"])
+@pytest.mark.parametrize(
+    ("sides", "told"),
+    [((0.7071, 0.7071, -0.7071, 0.7071), True), ((0, 0, 0, 0), True), ((2, 0, 0, 1), True), ((1, 0, 0, 1), False)],
+)
+def test_a_rotation_that_is_no_quarter_turn_is_left_out_and_a_note_says_so(tmp_path, kind, sides, told):
+    source = make(tmp_path / "in", kind, times=range(0, 72, 24))
+    data = source.read_bytes()
+    at = data.index(b"tkhd") + 4 + 40  # behind version, times, number, duration, layer and volume
+    a, b, c, d = (round(side * 65536).to_bytes(4, "big", signed=True) for side in sides)
+    source.write_bytes(data[:at] + a + b + bytes(4) + c + d + data[at + 20 :])
+
+    reader, writer = copy(source, tmp_path / "out")
+
+    assert (*reader.notes, *writer.notes) == (("rotation_simplified",) if told else ())
+    assert facts(tmp_path / "out")["rotation"] == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec", "pixels", "told"),
+    [
+        ("mov", "prores_ks", "yuva444p10le", True),
+        ("mov", "prores_ks", "yuv444p10le", False),
+        ("mov", "png", "rgba", True),
+        ("mkv", "ffv1", "yuva420p", True),
+    ],
+)
+def test_transparency_is_left_out_and_a_note_says_so(tmp_path, kind, codec, pixels, told):
+    source = make(tmp_path / "in", kind, codec, pixels=pixels, times=range(0, 72, 24))
+    reader, _ = copy(source, tmp_path / "out")
+    assert ("alpha_dropped" in reader.notes) == told
+    assert "alpha" not in probe_video(tmp_path / "out", LIMITS).dropped
+
+
 @pytest.mark.parametrize(
     ("kind", "codec", "size", "pixels", "becomes", "notes"),
     [

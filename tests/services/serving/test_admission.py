@@ -67,6 +67,7 @@ async def test_past_the_deadline_the_answer_is_504_and_the_thread_keeps_its_plac
         late = await client.post(MASK, content=photo)
         assert late.status_code == 504
         assert late.json()["type"].endswith("deadline-exceeded")
+        assert "search=fast" in late.json()["detail"]
         # The thread still hangs: what comes now waits for it, in vain.
         assert (await client.post(MASK, content=photo, headers=NEW)).status_code == 504
         detector.gate.set()

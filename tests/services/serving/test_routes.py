@@ -98,6 +98,16 @@ def test_a_region_that_is_none_is_refused(client: TestClient, photo: bytes, para
     assert next(iter(params)) in answer.json()["detail"]
 
 
+def test_a_list_that_masks_nothing_is_refused_and_never_becomes_the_answer_of_others(
+    client: TestClient, photo: bytes
+) -> None:
+    files = {"file": ("a.jpg", photo), "regions": ("list", '{"version": 1, "only": true, "regions": []}')}
+    answer = client.post(MASK, files=files)
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert "leave only out" in answer.json()["detail"]
+    assert client.post(MASK, content=photo).headers["x-faces-masked"] == "2"
+
+
 def test_an_image_without_faces_is_answered(client: TestClient, picture: Callable[..., bytes]) -> None:
     empty = picture(faces=0)
     assert client.post(MASK, content=empty).headers["x-faces-masked"] == "0"

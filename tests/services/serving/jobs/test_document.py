@@ -19,6 +19,7 @@ PATHS = (("POST", POST), *((method, f"/v1/jobs/{{identity}}{end}") for method, e
     [
         *((*each, mode) for each in PATHS for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)),
         ("GET", "/v1/jobs", GenerationMode.POSITIVE),
+        ("HEAD", "/v1/jobs/{identity}/result", GenerationMode.POSITIVE),
     ],
 )
 def test_the_document_keeps_its_promises(

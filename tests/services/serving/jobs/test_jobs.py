@@ -31,7 +31,41 @@ def test_parts_of_a_result_are_given(client: TestClient, backstage: Backstage) -
     backstage.finish(identity, data=b"0123456789")
     answer = client.get(f"/v1/jobs/{identity}/result", headers={"Range": "bytes=2-4"})
     assert (answer.status_code, answer.content) == (206, b"234")
-    assert client.get(f"/v1/jobs/{identity}/result", headers={"Range": "bytes=50-"}).status_code == 416
+    both = client.get(f"/v1/jobs/{identity}/result", headers={"Range": "bytes=0-1,8-"})
+    assert (both.status_code, both.content.count(b"Content-Range: bytes")) == (206, 2)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("asked", "status", "slug", "said"),
+    [
+        ("bytes=abc", 400, "bad-range", "bytes=FIRST-LAST"),
+        ("lines=1-2", 400, "bad-range", "bytes=FIRST-LAST"),
+        ("bytes=99999999999-", 416, "no-such-part", "has 10 bytes"),
+    ],
+)
+def test_a_range_that_is_none_is_a_problem(
+    client: TestClient, backstage: Backstage, method: str, asked: str, status: int, slug: str, said: str
+) -> None:
+    identity = posted(client)
+    backstage.finish(identity, data=b"0123456789")
+    answer = client.request(method, f"/v1/jobs/{identity}/result", headers={"Range": asked})
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
+    assert answer.headers.get("Content-Range") == ("bytes */10" if status == 416 else None)
+    if method == "GET":
+        problem = answer.json()
+        assert (problem["type"].split(":")[-1], said in problem["detail"]) == (slug, True)
+        assert problem["request_id"] == answer.headers["X-Request-Id"]
+
+
+def test_the_length_of_a_result_can_be_asked_for_alone(client: TestClient, backstage: Backstage) -> None:
+    identity = posted(client)
+    backstage.finish(identity)
+    whole = client.get(f"/v1/jobs/{identity}/result")
+    answer = client.head(f"/v1/jobs/{identity}/result")
+    assert (answer.status_code, answer.content, answer.headers["Content-Length"]) == (200, b"", "600")
+    assert answer.headers["ETag"] == whole.headers["ETag"]
+    assert client.head(f"/v1/jobs/{UNKNOWN}/result").status_code == 404
 
 
 def test_a_job_tells_how_far_it_is(client: TestClient, backstage: Backstage) -> None:
