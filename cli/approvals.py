@@ -63,8 +63,10 @@ def audit(
             raise typer.Exit(_verified(control.get("/v1/audit/verify", {"noted": noted}), as_json))
         for told in control.get("/v1/audit", {"subject": subject, "actor": by, "most": most})["entries"]:
             details = json.dumps(told["details"])
-            what = "  ".join((_time(told["time"]), told["actor"], told["action"], told["subject"], details))
-            emit(told) if as_json else typer.echo(printable(f"{told['sequence']:>6}  {what}"))
+            when = _time(told["time"]) if told["time"] else "no time"
+            what = "  ".join((when, told["actor"], told["action"], told["subject"], details))
+            mark = "  (damaged: see --verify)" if told["damaged"] else ""
+            emit(told) if as_json else typer.echo(printable(f"{told['sequence']:>6}  {what}{mark}"))
 
 
 def _verified(verdict: Mapping[str, Any], as_json: bool) -> Exit:

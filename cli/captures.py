@@ -25,7 +25,6 @@ ENDINGS: Final = {
 }
 LETTERS: Final = 32
 RAW_ENDING: Final = ".raw"
-OWNER_ONLY: Final = 0o600
 Which = Annotated[str, typer.Argument(metavar="ID", help="Id of the prediction, or how one of the latest begins.")]
 
 
@@ -67,6 +66,9 @@ def export(
     actor: Actor = None,
 ) -> None:
     """Open the masked output of a capture and write it to a file that only you can read; says where."""
+    from cli.place import put
+    from masking.errors import StorageError
+
     with platform(url, actor) as control:
         identity = _whole(control, which)
         part = "raw" if raw else "output"
@@ -74,12 +76,9 @@ def export(
         ending = RAW_ENDING if raw else ENDINGS.get(media_type, ".bin")
         place = target / f"{identity}{ending}"
         try:
-            target.mkdir(parents=True, exist_ok=True)
-            place.touch(OWNER_ONLY)
-            place.chmod(OWNER_ONLY)
-            place.write_bytes(data)
-        except OSError as error:
-            raise PlatformError(f"{place} cannot be written", error.strerror or "") from error
+            put(data, place, force=True, private=True)
+        except StorageError as error:
+            raise PlatformError("the capture cannot be written", str(error)) from error
     typer.echo(str(place))
 
 

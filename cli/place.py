@@ -7,11 +7,12 @@ from pathlib import Path
 from masking.errors import StorageError
 
 
-def put(data: bytes, target: Path, *, force: bool) -> None:
+def put(data: bytes, target: Path, *, force: bool, private: bool = False) -> None:
     """Write a file under its final name in one step; folders above it are made.
 
     Until then it has a hidden name, and only its owner may read it. It gets the permissions that the process gives to
-    new files, and the time of its making: when the original was taken is metadata too.
+    new files, unless it stays its owner's alone (``private``), and the time of its making: when the original was taken
+    is metadata too.
 
     Raises:
         StorageError: It cannot be written, or exists and ``force`` is false.
@@ -27,21 +28,22 @@ def put(data: bytes, target: Path, *, force: bool) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        settle(incoming, target, force=force)
+        settle(incoming, target, force=force, private=private)
     except OSError as error:
         raise StorageError(f"{target}: {error.strerror}") from error
     finally:
         incoming.unlink(missing_ok=True)
 
 
-def settle(incoming: Path, target: Path, *, force: bool) -> None:
-    """Give a finished file its name and the permissions of new files.
+def settle(incoming: Path, target: Path, *, force: bool, private: bool = False) -> None:
+    """Give a finished file its name and, unless it stays its owner's alone, the permissions of new files.
 
     Raises:
         FileExistsError: The name is taken and ``force`` is false.
         OSError: As the system says.
     """
-    open_up(incoming)
+    if not private:
+        open_up(incoming)
     if not force and os.path.lexists(target):
         raise FileExistsError(17, "exists already")
     incoming.replace(target)

@@ -11,6 +11,7 @@ import typer
 
 from cli.outcome import Exit
 from cli.tell import printable
+from mlops.actor import ACTOR_PATTERN
 
 if TYPE_CHECKING:
     from urllib.error import HTTPError, URLError
@@ -31,6 +32,8 @@ SHORT: Final = 8
 WHOLE: Final = 32
 """Letters of a whole id."""
 _AT_WORK: Final = ("preparing", "running", "paused", "promoting", "rolling_back")
+_ACTOR_HEADER: Final = "X-Actor"
+_NAMES: Final = "a name has up to 64 of a-z, A-Z, 0-9 and . _ @ + -, the first of them a letter or a digit"
 _IDENTITY: Final = re.compile(r"[0-9a-f]{6,32}")
 
 
@@ -56,11 +59,11 @@ class Platform:
 
     Attributes:
         url: Its address, without a path.
-        actor: Who acts, as the audit log will have it.
+        actor: Who acts, as the audit log will have it; None where nobody said, who then can look but do nothing.
     """
 
     url: str
-    actor: str
+    actor: str | None
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> dict[str, Any]:
         """Ask for something; a query's values that are None are left out."""
@@ -92,12 +95,13 @@ class Platform:
     ) -> tuple[bytes, str]:
         from http.client import HTTPException
         from urllib.error import HTTPError, URLError
-        from urllib.parse import urlencode
+        from urllib.parse import quote, urlencode
         from urllib.request import ProxyHandler, Request, build_opener
 
         asked = {name: str(value) for name, value in (query or {}).items() if value is not None}
-        address = f"{self.url.rstrip('/')}{path}" + (f"?{urlencode(asked)}" if asked else "")
-        headers = {"X-Actor": self.actor, "Accept": "application/json", "Content-Type": "application/json"}
+        address = f"{self.url.rstrip('/')}{quote(path)}" + (f"?{urlencode(asked)}" if asked else "")
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        headers |= {_ACTOR_HEADER: self.actor} if self.actor else {}
         data = None if body is None else json.dumps(body).encode()
         # The platform is on this machine or has an address of its own: no proxy of the environment is asked.
         opener = build_opener(ProxyHandler({}))
@@ -109,6 +113,9 @@ class Platform:
                 raise _problem(error) from error
         except URLError as error:
             raise PlatformError(f"{self.url} does not answer", _advice(error)) from error
+        except ValueError as error:
+            # A name of a host that none can be, say; what is known of it only once it is looked up.
+            raise PlatformError(f"{self.url} is no address", str(error)) from error
         except (OSError, HTTPException) as error:
             raise PlatformError(f"{self.url} broke the answer off", "ask for its state before you try again") from error
 
@@ -124,7 +131,7 @@ def platform(url: str | None = None, actor: str | None = None) -> Iterator[Platf
     from mlops.layers import InvalidSettings
 
     try:
-        yield Platform(_checked(url or _set_url()), _user() if actor is None else actor)
+        yield Platform(_checked(_set_url() if url is None else url), _user() if actor is None else _name(actor))
     except (PlatformError, InvalidSettings) as error:
         typer.echo(f"masker: {_printable_lines(str(error))}", err=True)
         raise typer.Exit(Exit.ERROR) from error
@@ -152,7 +159,7 @@ def at_work(told: Mapping[str, Any]) -> bool:
 def found(
     control: Platform, what: str, which: str, likely: Sequence[Callable[[Mapping[str, Any]], bool]] = (at_work,)
 ) -> dict[str, Any]:
-    """Look something up by its id, the beginning of one, or its endpoint.
+    """Look something up by its endpoint, its id, or the beginning of one.
 
     Args:
         control: Where it is.
@@ -164,15 +171,16 @@ def found(
     Raises:
         PlatformError: There is none, or several begin so.
     """
-    if not _IDENTITY.fullmatch(which):
-        there = control.get(f"/v1/{what}s", {"endpoint": which, "most": 1000})[f"{what}s"]
-        if not there:
-            raise PlatformError(f"{which} had no {what} yet", f"masker {what} start begins one")
+    if len(which) == WHOLE and _IDENTITY.fullmatch(which):
+        return control.get(f"/v1/{what}s/{which}")
+    # An endpoint may be called by letters that are hex digits, too: `facade`, `decade`.
+    if there := control.get(f"/v1/{what}s", {"endpoint": which, "most": 1000})[f"{what}s"]:
         meant = (each for fits in likely for each in there if fits(each))
         return dict(next(meant, there[0]))
-    if len(which) < WHOLE:
-        which = one([each["id"] for each in control.get(f"/v1/{what}s", {"most": 1000})[f"{what}s"]], which, what)
-    return control.get(f"/v1/{what}s/{which}")
+    if not _IDENTITY.fullmatch(which):
+        raise PlatformError(f"{which} had no {what} yet", f"masker {what} start begins one")
+    identities = [each["id"] for each in control.get(f"/v1/{what}s", {"most": 1000})[f"{what}s"]]
+    return control.get(f"/v1/{what}s/{one(identities, which, what)}")
 
 
 def named(given: str) -> tuple[str, Any]:
@@ -196,8 +204,19 @@ def _printable_lines(text: str) -> str:
 
 
 def _checked(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
-        raise PlatformError(f"{url} is no address", "it begins with http:// or https://")
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        # Reading the port raises where it is none.
+        is_address = parts.scheme in ("http", "https") and parts.hostname is not None and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address or parts.query or parts.fragment or not re.fullmatch(r"[!-~]+", url):
+        raise PlatformError(
+            f"{url!r} is no address",
+            "one is such as http://127.0.0.1:8000 or https://masker.example, in ASCII, without ? or #",
+        )
     return url
 
 
@@ -207,19 +226,30 @@ def _set_url() -> str:
     return load_settings().platform.url
 
 
-def _user() -> str:
+def _name(actor: str) -> str:
+    if not re.fullmatch(ACTOR_PATTERN, actor):
+        raise PlatformError(f"--as {actor!r} names nobody", _NAMES)
+    return actor
+
+
+def _user() -> str | None:
+    """Give the user of this machine; None where there is no name, or one that the platform does not take."""
     import getpass
 
     try:
-        return getpass.getuser()
-    except (OSError, KeyError) as error:
-        raise PlatformError("nobody knows who you are", "say so: --as NAME") from error
+        name = getpass.getuser()
+    except (OSError, KeyError):
+        return None
+    return name if re.fullmatch(ACTOR_PATTERN, name) else None
 
 
 def _problem(error: "HTTPError") -> PlatformError:
     try:
         told = json.loads(error.read())
-        detail = str(told.get("detail") or "") or "; ".join(told.get("errors") or [])
+        faults = [str(each) for each in told.get("errors") or []]
+        if any(each.startswith(f"header.{_ACTOR_HEADER}:") for each in faults):
+            return PlatformError("the audit log must know who acts", f"say so with --as NAME; {_NAMES}", error.code)
+        detail = str(told.get("detail") or "") or "; ".join(faults)
         if detail and told.get("type") == "about:blank":
             # A problem without a name of its own has the status for a title.
             return PlatformError(detail, status=error.code)

@@ -7,13 +7,15 @@ a digital document" (1991).
 
 import hashlib
 import json
+import sqlite3
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
+from pydantic_core import to_json
 
 from mlops.database import Database
 
@@ -35,6 +37,8 @@ FIRST: Final = "0" * 64
 """What stands for the digest of the entry before the first."""
 LOCK: Final = 7310559
 """Number of the advisory lock under which PostgreSQL appends one entry at a time."""
+END_OF_TIME: Final = 253402300800.0
+"""The first second of the year 10000, which nothing tells any more."""
 _REFUSAL: Final = "the audit log only grows"
 
 
@@ -66,21 +70,23 @@ class Entry:
 
     Attributes:
         sequence: 1 for the first entry, without gaps.
-        time: Seconds since the epoch.
+        time: Seconds since the epoch; None where somebody has put there what is no time.
         actor: Who did it.
         action: What was done, such as ``release.promote``.
         subject: What it was done to, such as a release's identity.
         details: More of it, as plain JSON values.
         digest: SHA-256 of the entry and the digest before, hex.
+        damaged: Whether somebody has put into it what is never written here; it is told as well as it can be.
     """
 
     sequence: int
-    time: float
+    time: float | None
     actor: str
     action: str
     subject: str
     details: Mapping[str, Any]
     digest: str
+    damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +145,7 @@ class AuditLog:
         for column, value in ((AUDIT.c.subject, subject), (AUDIT.c.actor, actor)):
             asked = asked if value is None else asked.where(column == value)
         asked = asked if before is None else asked.where(AUDIT.c.sequence < before)
-        with self.database.reading() as connection:
+        with self._reading() as connection:
             return [_entry(*row) for row in connection.execute(asked)]
 
     def verify(self, noted: str = FIRST) -> int | None:
@@ -150,7 +156,7 @@ class AuditLog:
                 newest entry is what is broken.
         """
         expected, digest, found = 1, FIRST, noted == FIRST
-        with self.database.reading() as connection:
+        with self._reading() as connection:
             rows = connection.execution_options(yield_per=1000).execute(sa.select(AUDIT).order_by(AUDIT.c.sequence))
             for row in rows:
                 if row.sequence != expected or not _follows(digest, row):
@@ -158,6 +164,20 @@ class AuditLog:
                 expected, digest = expected + 1, row.digest
                 found = found or digest == noted
         return None if found else expected
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        """Open the log for reading, also what SQLite holds as text and is none: who looks for damage must see it."""
+        with self.database.reading() as connection:
+            driver: Any = connection.connection.dbapi_connection
+            if not isinstance(driver, sqlite3.Connection):
+                yield connection
+                return
+            driver.text_factory = _lenient
+            try:
+                yield connection
+            finally:
+                driver.text_factory = str
 
 
 def _within(database: Database, connection: sa.Connection | None) -> AbstractContextManager[sa.Connection]:
@@ -176,13 +196,34 @@ def _follows(before: str, row: sa.Row[Any]) -> bool:
         return False
 
 
+def _lenient(text: bytes) -> str:
+    return text.decode("utf-8", "surrogateescape")
+
+
 def _entry(sequence: int, when: float, actor: str, action: str, subject: str, details: str, digest: str) -> Entry:
-    return Entry(sequence, when, actor, action, subject, _details(details), digest)
+    """Give an entry of a row, whose values may be anything: SQLite puts whatever it is given into any column."""
+    texts = (actor, action, subject, digest)
+    told = [_told(text) for text in texts]
+    number = sequence if isinstance(sequence, int) else 0
+    moment = when if isinstance(when, int | float) and 0 <= when < END_OF_TIME else None
+    read = _details(details)
+    damaged = (number, moment, *told) != (sequence, when, *texts) or read is None
+    more = {"unreadable": _told(details)} if read is None else read
+    return Entry(number, moment, told[0], told[1], told[2], more, told[3], damaged)
 
 
-def _details(text: str) -> Mapping[str, Any]:
-    """Read details; those that somebody has made unreadable are told as such, and `AuditLog.verify` says where."""
+def _told(value: object) -> str:
+    """Give a value of a text's column as a text that can be sent."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return str(value).encode("utf-8", "backslashreplace").decode()
+
+
+def _details(text: str) -> Mapping[str, Any] | None:
+    """Read details; None for those that somebody has made unreadable, or such that nobody could be told them."""
     try:
-        return dict(json.loads(text))
-    except (ValueError, TypeError):
-        return {"unreadable": str(text)}
+        read = dict(json.loads(text))
+        to_json(read)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return read

@@ -14,7 +14,6 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -40,7 +39,7 @@ from mlops.settings import Settings, load_settings
 from mlops.telemetry import switch_off
 from services.asgi.app import Part, create_app
 from services.asgi.health import Readiness
-from services.asgi.server import run
+from services.asgi.server import check_free, run
 from services.control.app import control_part
 from services.control.lookup import File
 from services.serving.app import TITLE, serving_part
@@ -101,17 +100,6 @@ def end_group(child: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
-
-
-def check_free(host: str, port: int) -> None:
-    """Raise SystemExit where the address is taken: before minutes of training, not after."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise SystemExit(f"{host}:{port} cannot be used ({error.strerror}): set MASKER_SERVER__PORT") from None
 
 
 def database_stamp(tracking_uri: str) -> str | None:
@@ -277,7 +265,8 @@ def main(arguments: list[str] | None = None) -> None:
         app = create_app(settings, metrics, parts(settings, metrics), TITLE)
     except InvalidSettings as error:
         raise SystemExit(f"settings:\n{error}") from None
-    check_free(settings.server.host, settings.server.port)
+    # Before minutes of training, not after.
+    check_free(settings.server)
     if asked.repro and (code := repro()):
         raise SystemExit(code)
     configure_logging(settings.logging)

@@ -19,6 +19,7 @@ from mlops.predictions.lake import TABLES, files, whole
 from mlops.predictions.question import Ask, Merge, Table, Write
 
 MEMORY: Final = "512MB"
+LESS: Final = "ask for fewer rows or columns, for a shorter time, or for sums in place of lists"
 DATA_BYTES: Final = 1 << 30
 """Memory of a process that answers a question: DuckDB counts its own alone, and not all of that."""
 ANSWER_BYTES: Final = 32 << 20
@@ -37,6 +38,8 @@ _CONFIG: Final[Mapping[str, str]] = {
     "threads": "1",
     # Nothing is spilled to disk: what does not fit into memory is refused.
     "temp_directory": "",
+    # Nobody who asks is told whose process this is; nothing is looked for there.
+    "home_directory": "/",
 }
 
 
@@ -93,12 +96,18 @@ def ask(request: Ask) -> Table:
         _shut(connection, lake)
         try:
             statements = connection.extract_statements(request.query)
-            if [each.type for each in statements] != [duckdb.StatementType.SELECT]:
+            kinds = [each.type for each in statements]
+            if kinds == [duckdb.StatementType.MULTI]:
+                raise QueryError("a PIVOT must name its values: PIVOT … ON version IN ('1', '2') USING count(*)")
+            if kinds != [duckdb.StatementType.SELECT]:
                 raise QueryError("it must be one SELECT")
             with _interrupted(connection, request.seconds):
                 return _asked(connection, lake, statements[0], request.most_rows)
         except duckdb.InterruptException as error:
             raise QueryError(f"it took longer than {request.seconds:g} s") from error
+        except duckdb.OutOfMemoryException as error:
+            # DuckDB's advice is settings, which nobody may change here.
+            raise QueryError(f"it took more memory than the {MEMORY} that a question gets: {LESS}") from error
         except duckdb.Error as error:
             raise QueryError(str(error).replace(f"{lake}/", "")) from error
 
@@ -196,7 +205,7 @@ def _encoded(request: Ask | Merge | Write) -> bytes:
         if len(encoded) > ANSWER_BYTES:
             raise QueryError(f"the answer has more than {ANSWER_BYTES >> 20} MiB: ask for less of it")
     except MemoryError:
-        encoded = msgspec.json.encode(Table(fault="it took too much memory"))
+        encoded = msgspec.json.encode(Table(fault=f"it took too much memory: {LESS}"))
     except (QueryError, duckdb.Error, OSError) as error:
         encoded = msgspec.json.encode(Table(fault=str(error) or type(error).__name__))
     return encoded

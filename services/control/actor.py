@@ -1,10 +1,10 @@
 """Who acts. There are no accounts yet: the header is a claim, and the audit log has it as such."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import Header
 
-ACTOR_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$"
+from mlops.actor import ACTOR_PATTERN
 
 Acting = Annotated[
     str,

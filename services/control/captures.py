@@ -21,8 +21,8 @@ from services.asgi.problems import described, responses
 from services.control.actor import Acting
 from services.control.predictions import Most, Name, Since, Until
 from services.control.stores import AWAY, asked
+from services.control.views import WORDS, WORDS_PATTERN
 
-WORDS: Final = 500
 OCTETS: Final = "application/octet-stream"
 GONE: Final[dict[int | str, dict[str, Any]]] = {404: described("It was not captured, or is kept no more.")}
 BARRED: Final[dict[int | str, dict[str, Any]]] = {403: described("Whoever asks may not see it, or no grant holds.")}
@@ -30,7 +30,9 @@ FILE: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {OCTETS: {"schema": {"type": "string", "format": "binary"}}}, "description": "The file."}
 }
 Identity = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="As in the answer's `X-Prediction-Id`.")]
-Why = Annotated[str, Param(min_length=1, max_length=WORDS, pattern=r"\S", description="Why; the audit log has it.")]
+Why = Annotated[
+    str, Param(min_length=1, max_length=WORDS, pattern=WORDS_PATTERN, description="Why; the audit log has it.")
+]
 
 
 class CaptureView(BaseModel):

@@ -3,14 +3,15 @@
 from datetime import UTC, datetime
 from typing import Annotated, Self
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from mlops.predictions.grants import Grant, GrantStore, NotGranted, check
 from mlops.predictions.settings import CaptureSettings
-from services.asgi.errors import ForeignOrigin, StrangeHost
+from services.asgi.errors import ForeignOrigin, StrangeHost, UnknownParameter
+from services.asgi.parameters import only
 from services.asgi.problems import described, responses
 from services.control.actor import Acting
 from services.control.predictions import NAME
@@ -62,7 +63,10 @@ class GrantList(BaseModel):
 def grants_router(settings: CaptureSettings, store: GrantStore) -> APIRouter:
     """Return the routes over the grants."""
     router = APIRouter(
-        prefix="/v1/captures/grants", tags=["captures"], responses={**responses(StrangeHost, ForeignOrigin), **AWAY}
+        prefix="/v1/captures/grants",
+        tags=["captures"],
+        responses={**responses(StrangeHost, ForeignOrigin, UnknownParameter), **AWAY},
+        dependencies=[Depends(only())],
     )
 
     @router.get("")

@@ -1,6 +1,8 @@
 """``GET /v1/predictions``: what was answered, when, by which version, and how long it took."""
 
 import binascii
+import math
+import re
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime
@@ -8,7 +10,7 @@ from typing import Annotated, Final, Self
 
 from fastapi import APIRouter, Depends, Path
 from fastapi import Query as Param
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 from starlette.exceptions import HTTPException
 
 from mlops.predictions.row import OUTCOMES, Prediction
@@ -21,8 +23,21 @@ from services.control.stores import AWAY, asked
 MOST: Final = 1000
 NAME: Final = r"^[A-Za-z0-9._:@+-]{1,128}$"
 Name = Annotated[str | None, Param(pattern=NAME)]
-Since = Annotated[AwareDatetime | None, Param(description="Earliest time.")]
-Until = Annotated[AwareDatetime | None, Param(description="Time before which they are.")]
+LATEST: Final = 20_000_000_000
+"""Seconds since 1970, in the year 2603. A larger number would be read as milliseconds."""
+_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d*)?")
+
+
+def _in_seconds(given: str) -> str:
+    """Refuse a number that would be read as milliseconds."""
+    if _NUMBER.fullmatch(given) and abs(float(given)) > LATEST:
+        raise ValueError(f"a time is written as 2026-01-31T12:00:00Z, or as seconds since 1970, {LATEST} at most")
+    return given
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_in_seconds)]
+Since = Annotated[Moment | None, Param(description="Earliest time, such as 2026-01-31T12:00:00Z.")]
+Until = Annotated[Moment | None, Param(description="Time before which they are.")]
 Most = Annotated[int, Param(ge=1, le=MOST, description="How many at the most, newest first.")]
 Cursor = Annotated[
     str | None, Param(max_length=200, description="`next` of the page before; everything else as it was then.")
@@ -86,7 +101,11 @@ def predictions_router(store: PredictionStore) -> APIRouter:
         more = cursor_of(found[-1]) if len(found) == most else None
         return Predictions(predictions=[PredictionView.of(row) for row in found], next=more)
 
-    @router.get("/{identity}", responses={404: described("There is no such prediction (any more).")})
+    @router.get(
+        "/{identity}",
+        responses={404: described("There is no such prediction (any more).")},
+        dependencies=[Depends(only())],
+    )
     async def get(identity: Annotated[str, Path(pattern=NAME)]) -> PredictionView:
         """Look up one prediction by its id."""
         found = await asked(lambda: store.get(identity))
@@ -107,6 +126,9 @@ def _place(cursor: str | None) -> tuple[float, str] | None:
         return None
     try:
         packed = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        return struct.unpack(">d", packed[:8])[0], packed[8:].decode("ascii")
-    except (binascii.Error, struct.error, ValueError) as error:
-        raise HTTPException(422, "the cursor is none that was given out here") from error
+        (moment,), identity = struct.unpack(">d", packed[:8]), packed[8:].decode("ascii")
+    except (binascii.Error, struct.error, ValueError):
+        moment, identity = math.nan, ""
+    if not math.isfinite(moment) or not re.fullmatch(NAME, identity):
+        raise HTTPException(422, "the cursor is none that was given out here")
+    return moment, identity

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
@@ -11,13 +11,14 @@ from mlops.predictions.analysis import QUERY_CHARACTERS, NoAnswer, ask
 from mlops.predictions.lake import TABLES
 from mlops.settings import Settings
 from services.asgi.errors import ForeignOrigin, StrangeHost
+from services.asgi.parameters import only
 from services.asgi.problems import described, responses
 
 AT_ONE_TIME: Final = 2
 WAIT_SECONDS: Final = 5.0
 
 
-class Question(BaseModel):
+class Question(BaseModel, extra="forbid"):
     """One question."""
 
     query: str = Field(
@@ -44,8 +45,9 @@ def sql_router(settings: Settings) -> APIRouter:
 
     @router.post(
         "",
+        dependencies=[Depends(only())],
         responses={
-            422: described("It is no single SELECT, breaks a limit, or makes no sense."),
+            422: described("It is no single SELECT, breaks a limit, or makes no sense; or a parameter is not valid."),
             503: described("Other questions are being answered."),
         },
     )

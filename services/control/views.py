@@ -17,11 +17,13 @@ Reason = Annotated[
     str, Field(min_length=1, max_length=WORDS, pattern=WORDS_PATTERN, description="Why; the audit log has it.")
 ]
 
+OF_WHAT: Final = "of the traffic, in a rolling release of the replicas and rounded up to whole ones,"
+
 
 class StepView(BaseModel):
     """One step of a release."""
 
-    weight: float = Field(ge=0, le=1, description="Share of the traffic that the candidate gets.")
+    weight: float = Field(ge=0, le=1, description=f"Share {OF_WHAT} that the candidate gets.")
     seconds: float | None = Field(ge=0, description="How long it lasts at least; null until a person ends it.")
     minimum: int = Field(ge=1, description="Requests that the candidate must have answered before it may pass.")
 
@@ -45,7 +47,7 @@ class ReleaseView(BaseModel):
     step: int = Field(description="Index of the step; as many as there are steps once the candidate is promoted.")
     steps: list[StepView]
     step_started: datetime | None
-    weight: float = Field(description="Share of the traffic that the candidate has in this phase and step.")
+    weight: float = Field(description=f"Share {OF_WHAT} that it has in this phase and step.")
     policy: dict[str, Any] = Field(description="Defaults of the endpoint that are others for the candidate.")
     risk: str
     requested_by: str
@@ -143,24 +145,29 @@ class EntryView(BaseModel):
     """One thing that somebody did."""
 
     sequence: int
-    time: datetime
+    time: datetime | None = Field(description="Null where what the database holds is no time.")
     actor: str
     action: str
     subject: str = Field(description="What it was done to, such as the id of a release.")
     details: dict[str, Any]
     digest: str = Field(description="SHA-256 of the entry and of the digest before it.")
+    damaged: bool = Field(
+        description="Whether somebody has put into it what is never written here; it is told as well as it can be. "
+        "What was changed otherwise `GET /v1/audit/verify` finds."
+    )
 
     @classmethod
     def of(cls, entry: Entry) -> Self:
         """Return what is told of an entry."""
         return cls(
             sequence=entry.sequence,
-            time=datetime.fromtimestamp(entry.time, UTC),
+            time=time_of(entry.time),
             actor=entry.actor,
             action=entry.action,
             subject=entry.subject,
             details=dict(entry.details),
             digest=entry.digest,
+            damaged=entry.damaged,
         )
 
 

@@ -29,14 +29,17 @@ def purge_router(cache: AnswerCache) -> APIRouter:
 
     @router.delete("/cache", dependencies=[Depends(only("version", "subject"))])
     async def purge(
-        version: Annotated[str, Query(description="Answers of this version of the model.", max_length=64)] = "",
+        version: Annotated[
+            str | None, Query(description="Answers of this version of the model.", min_length=1, max_length=64)
+        ] = None,
         subject: Annotated[
-            str, Query(description="Answers to whom requests name so (X-Subject-Id).", max_length=LONGEST)
-        ] = "",
+            str | None,
+            Query(description="Answers to whom requests name so (X-Subject-Id).", min_length=1, max_length=LONGEST),
+        ] = None,
     ) -> Purged:
         """Take back kept answers, of all replicas: those that all given parameters hold for, else all of them."""
-        tags = [version_tag(version)] if version else []
-        tags += [subject_tag(subject)] if subject else []
+        tags = [] if version is None else [version_tag(version)]
+        tags += [] if subject is None else [subject_tag(subject)]
         try:
             return Purged(answers=await cache.purge(tags))
         except PurgeFailed:

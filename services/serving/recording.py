@@ -22,7 +22,11 @@ class Recording:
     async def __aenter__(self) -> None:
         """Open both; what raises there raises here."""
         await asyncio.to_thread(self._recorder.open)
-        await asyncio.to_thread(self._captures.open)
+        try:
+            await asyncio.to_thread(self._captures.open)
+        except BaseException:
+            await asyncio.to_thread(self._recorder.close)
+            raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -65,6 +65,14 @@ def test_masked_output_is_exported_for_its_owner_alone(masker: Callable[..., Res
     told = masker("captures", "export", KEPT.identity, "--to", str(tmp_path / "out"), *WHY)
     place = Path(told.stdout.strip())
     assert (place.name, place.read_bytes(), place.stat().st_mode & 0o777) == (f"{KEPT.identity}.jpg", PHOTO, 0o600)
+    other = tmp_path / "other"
+    place.write_bytes(b"an older export")
+    place.chmod(0o644)
+    other.hardlink_to(place)
+    assert masker("captures", "export", KEPT.identity, "--to", str(tmp_path / "out"), *WHY).exit_code == 0
+    assert (place.read_bytes(), place.stat().st_mode & 0o777) == (PHOTO, 0o600)
+    assert other.read_bytes() == b"an older export", "a file is put in its place whole, never written there"
+    assert [each.name for each in place.parent.iterdir()] == [place.name]
     log = masker("audit").stdout
     assert "capture.open-output" in log
     assert "ada" in log

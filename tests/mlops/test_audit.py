@@ -74,6 +74,38 @@ def test_the_first_entry_that_was_tampered_with_is_named(
     assert {entry.sequence for entry in log.entries()} >= {2, 4} - {broken}, "the others can be read all the same"
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("time = 'abc'", {"time": None}),
+        ("time = 1e300", {"time": None}),
+        ("time = -1", {"time": None}),
+        ("time = x'00'", {"time": None}),
+        ("actor = x'61ff'", {"actor": "a\\xff"}),
+        ("actor = CAST(x'61ff' AS TEXT)", {"actor": "a\\udcff"}),
+        ("digest = x'ff'", {"digest": "\\xff"}),
+        ("sequence = 'abc'", {"sequence": 0}),
+        ("details = '{'", {"details": {"unreadable": "{"}}),
+        ("details = x'00ff'", {"details": {"unreadable": "\x00\\xff"}}),
+        ('details = \'{"a": "\\ud800"}\'', {"details": {"unreadable": '{"a": "\\ud800"}'}}),
+        (
+            f"details = '{{\"a\": {'[' * 10_000}{']' * 10_000}}}'",
+            {"details": {"unreadable": f'{{"a": {"[" * 10_000}{"]" * 10_000}}}'}},
+        ),
+    ],
+)
+def test_an_entry_that_was_damaged_is_told_as_well_as_it_can_be(
+    log: AuditLog, file: Path, change: str, told: dict[str, object]
+) -> None:
+    written(log)
+    forge(file, f"UPDATE audit_log SET {change} WHERE sequence = 3")
+    (damaged,) = [entry for entry in log.entries() if entry.damaged]
+    assert {name: getattr(damaged, name) for name in told} == told
+    assert (damaged.action, damaged.subject) == ("release.pause", "release-0")
+    assert [entry.sequence for entry in log.entries() if not entry.damaged] == [5, 4, 2, 1]
+    assert log.verify() == 3
+
+
 def test_a_cut_end_is_found_out_by_a_digest_noted_elsewhere(log: AuditLog, file: Path) -> None:
     written(log)
     noted, early = log.entries()[0].digest, log.entries()[4].digest

@@ -37,7 +37,7 @@ def fault(error: Exception, kind: Kind, identity: str) -> Fault:
     if kind == "predict":
         return Fault(answer.status_code, MEDIA_TYPE, bytes(answer.body), headers)
     facts = told(error)
-    text = facts["detail"] or facts["title"] or ""
+    text = ": ".join(fact for fact in (facts["title"], facts["detail"]) if fact)
     # The protocol says 400 of a request that makes no sense, where problems say 422.
     status = 400 if isinstance(error, BadInput) else answer.status_code
     return Fault(status, JSON, msgspec.json.encode({"error": text}), headers)

@@ -49,6 +49,17 @@ def port(registry: Any, rows_of: dict[str, object], upload_seconds: float) -> It
     assert not thread.is_alive()
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_an_address_that_is_taken_is_told_in_a_line(host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        environment = {**os.environ, "MASKER_SERVER__PORT": str(port), "MASKER_SERVER__HOST": host}
+        command = [sys.executable, "-m", "services.control"]
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"{host}:{port} cannot be used (Address already in use): set MASKER_SERVER__PORT\n"
+
+
 def status_of(port: int) -> int:
     """Return how ready a server is, as an HTTP status; 0 while nobody listens."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)

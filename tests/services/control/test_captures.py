@@ -17,6 +17,7 @@ from mlops.settings import Settings
 
 BY = {"X-Actor": "ada"}
 WHY = {"reason": "a face was missed"}
+NUL = {"headers": BY, "params": {"reason": "a\x00b"}}
 PHOTO = b"\xff\xd8 a masked photo"
 
 
@@ -82,7 +83,7 @@ def test_who_opens_one_says_why_and_is_in_the_log(control: TestClient, settings:
     kept = faces(report={"faces": 1, "odd": float("nan")})
     keep(settings, kept, faces())
     path = f"/v1/captures/{kept.identity}"
-    for given in ({"headers": BY}, {"params": WHY}, {"headers": BY, "params": {"reason": " "}}):
+    for given in ({"headers": BY}, {"params": WHY}, {"headers": BY, "params": {"reason": " "}}, NUL):
         for asked in (path, f"{path}/output"):
             assert control.get(asked, **given).status_code == 422
     assert entries(control) == []

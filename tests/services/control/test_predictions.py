@@ -1,4 +1,6 @@
+import struct
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,10 +84,25 @@ def test_one_prediction_is_told_by_its_id(store: PredictionStore, client: TestCl
     assert missing.headers["content-type"] == "application/problem+json"
 
 
+def packed(moment: float, identity: str) -> str:
+    return urlsafe_b64encode(struct.pack(">d", moment) + identity.encode()).decode().rstrip("=")
+
+
+def test_a_time_may_be_seconds_too(store: PredictionStore, client: TestClient) -> None:
+    rows = [row(number) for number in range(3)]
+    Writer(store.database).insert(rows)
+    for since in ("2023-11-14T22:13:22Z", "1700000002", "1700000002.0"):
+        found = client.get("/v1/predictions", params={"since": since}).json()["predictions"]
+        assert [each["id"] for each in found] == [rows[2].identity]
+    refused = client.get("/v1/predictions", params={"since": "99999999999"}).json()["errors"]
+    assert "2026-01-31T12:00:00Z" in refused[0]
+
+
 @pytest.mark.parametrize(
     "asked",
     [{"cursor": "!"}, {"cursor": "AAAA"}, {"verson": "1"}, {"since": "yesterday"}, {"since": "2023-11-14T22:13:22"},
-     {"most": 100_000}, {"endpoint": "a'b"}],
+     {"most": 100_000}, {"endpoint": "a'b"}, {"since": "99999999999"}, {"until": "-20000000001"},
+     {"cursor": packed(1.0, "a\x00b")}, {"cursor": packed(float("nan"), "a")}, {"cursor": packed(1.0, "")}],
 )  # fmt: skip
 def test_what_is_no_question_is_a_problem(client: TestClient, asked: dict[str, object]) -> None:
     answer = client.get("/v1/predictions", params=asked)
