@@ -46,7 +46,10 @@ def start(
     ] = "canary",
     risk: Annotated[
         str | None,
-        typer.Option(metavar="low|medium|high", help="How much can go wrong; else what the version's tag says."),
+        typer.Option(
+            metavar="low|medium|high",
+            help="How much can go wrong; the version's tag and the policy may say more.",
+        ),
     ] = None,
     steps: Annotated[
         list[str] | None,
@@ -153,11 +156,13 @@ def _tell(told: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         emit(told)
         return
-    step = f" step {told['step'] + 1} of {len(told['steps'])}," if told["step"] < len(told["steps"]) else ""
+    at_step = told["step"] < len(told["steps"])
+    step = f" step {told['step'] + 1} of {len(told['steps'])}," if at_step else ""
     note = f": {told['note']}" if told["note"] else ""
+    of = "the replicas, rounded up" if told["strategy"] == "rolling" and at_step else "the traffic"
     line = (
         f"{told['id'][:SHORT]}  {told['endpoint']} version {told['version']} over {told['baseline']}, "
-        f"{told['strategy']}: {told['phase'].replace('_', ' ')},{step} {100 * told['weight']:g} % of the traffic{note}"
+        f"{told['strategy']}: {told['phase'].replace('_', ' ')},{step} {100 * told['weight']:g} % of {of}{note}"
     )
     typer.echo(printable(line))
 

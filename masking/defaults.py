@@ -13,6 +13,23 @@ SWITCH: Final = (bool, "true or false")
 Kinds = Mapping[str, tuple[Any, str]]
 FACES: Final[Kinds] = {"style": TEXT, "threshold": NUMBER, "search": TEXT, "tone": TEXT}
 VOICES: Final[Kinds] = {"style": TEXT, "background": TEXT, "consistent": SWITCH}
+Ranks = Mapping[str, Mapping[Any, int]]
+FACE_RANKS: Final[Ranks] = {
+    "style": {"solid": 0, "surrogate": 1, "averages": 1, "pixelate": 2, "blur": 3},
+    "search": {"thorough": 0, "fast": 1},
+    "tone": {"drop": 0, "keep": 1},
+}
+"""How much each value leaves of a person, compared with the others of the same name: more is worse."""
+VOICE_RANKS: Final[Ranks] = {
+    "style": {"strong": 0, "one-voice": 1, "disguise": 2},
+    "background": {"drop": 0, "keep": 1},
+    "consistent": {False: 0, True: 1},
+}
+"""The same of voices."""
+COSMETIC: Final = frozenset({"pixelate", "blur", "disguise"})
+"""Styles that make nobody anonymous, as their labels say."""
+MEASURED_THRESHOLD: Final = 0.5
+"""The highest threshold that the benchmarks look at, where many more faces are lost than at .2."""
 
 
 def check_face_defaults(values: Mapping[str, Any]) -> None:

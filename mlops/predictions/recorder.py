@@ -54,18 +54,21 @@ class Recorder:
         settings: How much may wait where, and the database.
         metrics: What is written and lost is counted there.
         secret: What all processes of the platform share, if there is such a thing: subjects are hashed with it.
+        replica: Name of the replica whose answers these are, which rolling releases go by; empty for none.
 
     Raises:
         InvalidSettings: The database's settings are wrong.
     """
 
-    def __init__(self, settings: PredictionSettings, metrics: Metrics, secret: bytes | None = None) -> None:
+    def __init__(
+        self, settings: PredictionSettings, metrics: Metrics, secret: bytes | None = None, replica: str = ""
+    ) -> None:
         self._settings = settings
         self._most = settings.queue_rows
         self._rows: deque[Prediction] = deque()
         self._database = database_of(settings)
         self._writer = Writer(self._database)
-        self._spool = Spool(settings.spool_path, settings.spool_bytes)
+        self._spool = Spool(settings.spool_path, settings.spool_bytes, replica)
         self._closing = threading.Event()
         self._emptied = threading.Event()
         self._sealed = threading.Event()

@@ -17,6 +17,8 @@ FACES: Final = "faces"
 """The count that is a column of its own, since releases are judged by it."""
 UTILITY: Final = "utility"
 """The count that says how useful an answer is, in [0, 1]."""
+PICKED: Final = "picked"
+"""The count of a request that named the variant or version it wants: nobody drew that."""
 TAIL_BYTES: Final = 10
 """Bytes of a name after its time: version and variant among random bits."""
 DRAWN: Final = 256
@@ -36,7 +38,7 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
         model: Name of the registered model that answered.
         version: Its version.
         variant: ``champion``, ``challenger``, or an arm of an experiment.
-        release: Id of the release that ran; empty for none.
+        release: Id of the release that ran; empty for none, and for a request that picked its variant.
         experiment: Id of the experiment that ran; empty for none.
         subject: Whoever asked, as he was named; empty where nobody was. The recorder keeps a keyed hash of it alone.
         outcome: ``ok``, ``cached`` (an answer made before), ``rejected`` (not valid), ``refused`` (overload, too late)

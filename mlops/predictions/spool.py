@@ -1,6 +1,6 @@
 """Rows on disk, between a process that answers requests and the database.
 
-    <root>/<process>/lock            held by the process as long as it lives
+    <root>/<process>/lock            held by the process as long as it lives; has the name of its replica
     <root>/<process>/<number>.rows   a segment: a line is rows that are alike, as JSON
 
 A segment is whole once it is sealed. A process that was killed leaves its folder, and its lock falls open: whoever gets
@@ -21,7 +21,10 @@ from mlops.predictions.alike import Alike, read_line
 SEGMENT_BYTES: Final = 1 << 20
 """A segment that nobody takes grows to this."""
 LOCK: Final = "lock"
+INCOMING: Final = f".{LOCK}"
 ENDING: Final = ".rows"
+TRIES: Final = 10
+"""How often a folder is made that others take for a dead process's before it is locked."""
 
 
 class SpoolFull(Exception):
@@ -37,11 +40,13 @@ class Spool:
     Args:
         root: Folder of all spools.
         most_bytes: Bytes of all segments below the root that are not passed.
+        replica: Name that `living` gives of this process; empty for none.
     """
 
-    def __init__(self, root: Path, most_bytes: int) -> None:
+    def __init__(self, root: Path, most_bytes: int, replica: str = "") -> None:
         self._root = root
         self._most_bytes = most_bytes
+        self._replica = replica
         self._folder = root / f"{os.getpid()}-{secrets.token_hex(8)}"
         self._lock: int | None = None
         self._segment: int | None = None
@@ -55,13 +60,28 @@ class Spool:
         Raises:
             OSError: It cannot be made.
         """
+        tries_left = TRIES
+        while self._lock is None:
+            tries_left -= 1
+            try:
+                self._lock = self._locked_folder()
+            except FileNotFoundError:
+                if not tries_left:
+                    raise
+
+    def _locked_folder(self) -> int:
         # Locked under another name first: an unlocked folder is taken for a dead process's.
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=False)
-        incoming = self._folder / f".{LOCK}"
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        incoming = self._folder / INCOMING
         lock = os.open(incoming, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        incoming.rename(self._folder / LOCK)
-        self._lock = lock
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            os.write(lock, self._replica.encode())
+            incoming.rename(self._folder / LOCK)
+        except BaseException:
+            os.close(lock)
+            raise
+        return lock
 
     def append(self, lines: bytes) -> None:
         """Write rows to the segment that is open, or begin one.
@@ -138,14 +158,29 @@ def read_segment(place: Path) -> tuple[list[Alike], int]:
 def orphans(root: Path) -> Iterator[Sequence[Path]]:
     """Give the segments of each process that has died, oldest first, while they are locked.
 
-    A folder whose segments are all gone when the next is asked for is removed.
+    A folder whose segments are all gone when the next is asked for is removed, and one that was never finished.
     """
     for folder in entries(root):
-        with _locked(folder) as mine:
+        if not (folder / LOCK).exists():
+            _remove_unfinished(folder)
+            continue
+        with _locked(folder / LOCK) as mine:
             if mine:
+                # Held by us now: that is no sign of life of the one that it names.
+                with suppress(OSError):
+                    os.truncate(folder / LOCK, 0)
                 yield sorted([*entries(folder, f"*{ENDING}"), *entries(folder, f"*{ENDING}.open")])
                 if not entries(folder, f"*{ENDING}*"):
                     _remove(folder)
+
+
+def living(root: Path) -> frozenset[str]:
+    """Return the names of the replicas whose processes live.
+
+    Raises:
+        OSError: The disk does not answer.
+    """
+    return frozenset(name for folder in entries(root) if (name := _living(folder)))
 
 
 def lying_bytes(root: Path) -> int:
@@ -158,12 +193,25 @@ def lying_bytes(root: Path) -> int:
     return total
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
+def _living(folder: Path) -> str:
     try:
-        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
+        with (folder / LOCK).open(encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with suppress(FileNotFoundError):
+            return (folder / LOCK).read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        # It is being made, was just removed, or is none.
+        return ""
+    return ""
+
+
+@contextmanager
+def _locked(place: Path) -> Iterator[bool]:
+    try:
+        lock = os.open(place, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
-        # It is being made, or was just removed.
+        # It was just removed, or has another name by now.
         yield False
         return
     try:
@@ -173,6 +221,14 @@ def _locked(folder: Path) -> Iterator[bool]:
         yield False
     finally:
         os.close(lock)
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove a folder whose process was killed while it made it; one that lives makes it anew."""
+    with _locked(folder / INCOMING) as mine, suppress(OSError):
+        if mine:
+            (folder / INCOMING).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _remove(folder: Path) -> None:

@@ -11,18 +11,19 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from mlops.database import Database
-from mlops.predictions.row import FAILED, OK, UTILITY, Prediction, made_at
+from mlops.predictions.row import FAILED, OK, PICKED, UTILITY, Prediction, made_at
 from mlops.predictions.table import JUDGEMENTS, PREDICTIONS
 from mlops.rollout.guard import Moments, Window
 
-SAMPLE: Final = 5000
-"""Answers of one variant that a window has the duration and utility of, about."""
+SAMPLE: Final = 20_000
+"""Answers of all variants that a window looks at the duration and utility of, about."""
 EXPIRE_ROWS: Final = 5000
 NAME_SECONDS: Final = 300.0
 """How far the time of a row may be from that of its name."""
 TAIL: Final = 4
 P: Final = PREDICTIONS.c
 J: Final = JUDGEMENTS.c
+_PICKED: Final = P.counts[PICKED].as_float()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,24 +115,28 @@ class PredictionStore:
             endpoint: What was asked.
             since: Seconds since the epoch.
             until: Seconds since the epoch.
-            release: Rows of this release alone; all unless given.
+            release: Rows of this release or experiment alone; all unless given.
 
         Returns:
-            By variant and version; copies of requests that nobody got an answer to count as any other. Durations and
-            utility are those of a random sample of about `SAMPLE` at most.
+            By variant and version; copies of requests that nobody got an answer to count as any other, and requests
+            that picked their variant not at all. Durations and utility are those of a random sample of about `SAMPLE`
+            at most, the same share of every variant's; of durations there is one of each subject.
         """
-        stretch = sa.and_(P.time >= since, P.time < until)
-        if release is not None:
-            stretch = sa.and_(stretch, P.release == release)
+        # Rows of a release have none that picked; without, what says so must be looked into.
+        which = _PICKED.is_(None) if release is None else sa.or_(P.release == release, P.experiment == release)
+        stretch = sa.and_(P.time >= since, P.time < until, which)
         with self.database.reading() as connection:
             judged = {(row.variant, row.version): row for row in connection.execute(_judged(endpoint, since, until))}
+            groups = connection.execute(grouping(endpoint, stretch)).all()
+            # Were it another share for each, those who ask often would be rarer in one than in the other.
+            share = SAMPLE / max(1, sum(group.ok for group in groups))
             return {
                 (group.variant, group.version): _window(
                     group,
-                    _sampled(connection, endpoint, group, stretch),
+                    _sampled(connection, endpoint, group, stretch, share),
                     judged.get((group.variant, group.version)),
                 )
-                for group in connection.execute(grouping(endpoint, stretch)).all()
+                for group in groups
             }
 
     def judge(self, judgements: Sequence[Judgement]) -> None:
@@ -186,7 +191,7 @@ def grouping(endpoint: str, stretch: sa.ColumnElement[bool]) -> sa.Select[Any]:
         sa.select(
             P.variant,
             P.version,
-            counted(P.status != 0).label("requests"),
+            counted((P.status != 0) & P.outcome.in_((OK, FAILED))).label("requests"),
             counted((P.outcome == FAILED) & (P.status != 0)).label("failed"),
             counted(P.status == 0).label("load_refused"),
             counted(P.outcome == OK).label("ok"),
@@ -212,23 +217,32 @@ def _versions(connection: sa.Connection, endpoint: str) -> list[str]:
 
 
 def _sampled(
-    connection: sa.Connection, endpoint: str, group: sa.Row[Any], stretch: sa.ColumnElement[bool]
+    connection: sa.Connection, endpoint: str, group: sa.Row[Any], stretch: sa.ColumnElement[bool], share: float
 ) -> tuple[NDArray[np.float64], Moments]:
-    """Return how long answers of a sample took, and how useful those of them are that tell."""
-    asked = sa.select(P.seconds, P.counts[UTILITY].as_float()).where(
+    """Return how long an answer to each subject of a sample took, and how useful those answers are that tell."""
+    asked = sa.select(P.identity, P.subject, P.seconds, P.counts[UTILITY].as_float()).where(
         P.endpoint == endpoint, P.version == group.version, P.variant == group.variant, P.outcome == OK, stretch
     )
-    if group.ok > SAMPLE:
+    if share < 1:
         # The end of a name is random, and the same in every replica and at every look.
-        share = f"{int(SAMPLE / group.ok * 16**TAIL):0{TAIL}x}"
-        asked = asked.where(sa.func.substr(P.identity, 33 - TAIL) < share)
-    rows = connection.execute(asked).all()
-    useful = np.array([utility for _, utility in rows if utility is not None], np.float64)
-    moments = Moments(useful.size, float(useful.sum()), float((useful**2).sum()))
-    return np.fromiter((seconds for seconds, _ in rows), np.float64, len(rows)), moments
+        asked = asked.where(sa.func.substr(P.identity, 33 - TAIL) < f"{int(share * 16**TAIL):0{TAIL}x}")
+    # Subjects are drawn, so each counts once, however much it asks: by the answer whose name ends lowest. Who is not
+    # named is drawn anew for each request, so each of those is a subject.
+    one_each: dict[str, tuple[str, float]] = {}
+    useful: list[float] = []
+    for identity, subject, seconds, utility in connection.execute(asked):
+        who, lot = subject or identity, (identity[-TAIL:], seconds)
+        if who not in one_each or lot[0] < one_each[who][0]:
+            one_each[who] = lot
+        if utility is not None:
+            useful.append(utility)
+    values = np.array(useful, np.float64)
+    moments = Moments(values.size, float(values.sum()), float((values**2).sum()))
+    return np.fromiter((seconds for _, seconds in one_each.values()), np.float64, len(one_each)), moments
 
 
 def _judged(endpoint: str, since: float, until: float) -> sa.Select[Any]:
+    picked = sa.select(P.identity).where(P.time == J.time, P.identity == J.identity, _PICKED.is_not(None))
     return (
         sa.select(
             J.variant,
@@ -236,7 +250,7 @@ def _judged(endpoint: str, since: float, until: float) -> sa.Select[Any]:
             sa.func.sum(J.faces).label("faces"),
             sa.func.sum(J.open).label("open"),
         )
-        .where(J.endpoint == endpoint, J.time >= since, J.time < until)
+        .where(J.endpoint == endpoint, J.time >= since, J.time < until, ~picked.exists())
         .group_by(J.variant, J.version)
     )
 

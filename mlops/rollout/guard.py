@@ -58,9 +58,9 @@ class Window:
     """What one variant did in a window of time.
 
     Attributes:
-        requests: Requests that were given to it, whatever came of them.
+        requests: Requests that it answered by itself, or failed at: none from the cache, refused or rejected.
         failed: Those of them that failed by no fault of the client's.
-        seconds: How long answers took that it computed itself, those from the cache left out; all or a fair sample.
+        seconds: How long answers took that it computed itself, one of each subject's; all or a fair sample.
         judged: Face-frames of masked output that were judged.
         open_found: Those of them that were found open.
         faces: Faces found in a picture, over the pictures.
@@ -89,7 +89,7 @@ class Guards:
         most_open_increase: Share of open face-frames beyond the baseline's that is borne.
         most_detection_drop: Share of the baseline's faces a picture that may be missing.
         most_utility_drop: Share of the baseline's utility that may be missing; 1 for no look at utility.
-        minimum: Requests of each variant without which nothing passes.
+        minimum: Answered requests of each variant without which nothing passes.
         minimum_judged: Judged face-frames of each without which nothing passes.
         significance: Chance below which a difference is called a fault, at each look.
         open_significance: The same for open face-frames.
@@ -146,9 +146,11 @@ def _too_few(baseline: Window, candidate: Window, guards: Guards) -> Iterator[st
     least = max(1, guards.minimum)
     for name, window in (("candidate", candidate), ("baseline", baseline)):
         if window.requests < least:
-            yield f"the {name} has had {window.requests} of at least {least} requests"
+            yield f"the {name} has had {window.requests} of at least {least} requests answered"
         if window.judged < guards.minimum_judged:
             yield f"of the {name} {window.judged} of at least {guards.minimum_judged} face-frames were judged"
+        if np.isfinite(guards.most_latency_ratio) and not window.seconds.size:
+            yield f"there is no answer of the {name} whose time was measured"
 
 
 def _errors(baseline: Window, candidate: Window, guards: Guards) -> _Worse | None:
@@ -179,7 +181,7 @@ def _latency(baseline: Window, candidate: Window, guards: Guards) -> _Worse | No
     """Compare a quantile of latency: more of the candidate's beyond it than of the baseline's, stretched as is borne.
 
     The quantile is that of both together (control median test, Mathisen 1943, at any quantile), so the counts beyond it
-    are hypergeometric, whatever latency's distribution is.
+    are hypergeometric, whatever latency's distribution is: what is drawn are subjects, and each is there once.
     """
     if not baseline.seconds.size or not candidate.seconds.size or not np.isfinite(guards.most_latency_ratio):
         return None

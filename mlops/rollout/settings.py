@@ -36,7 +36,7 @@ class RolloutSettings(Section):
     canary_weights: Shares
     """Shares of the subjects that a canary's candidate gets, step by step; then it is promoted."""
     rolling_shares: Shares
-    """Shares of the replicas that change over, step by step; then the candidate is promoted."""
+    """Shares of the replicas that change over, rounded up, step by step; then the candidate is promoted."""
     challenger_weight: Quantile
     """Share of the subjects that a challenger gets."""
     guard_seconds: PositiveFloat

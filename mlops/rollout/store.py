@@ -181,10 +181,15 @@ class ReleaseStore:
         with self.database.reading() as connection:
             return history.endpoints(connection)
 
-    def was_tried(self, model: str, version: str) -> bool:
-        """Say whether a release of a version ever began its first step, or failed."""
+    def stays(self, operation: AliasOperation, named: str) -> bool:
+        """Say whether an alias that waits leaves the registry's as it is: on a version that waits for its own release.
+
+        Args:
+            operation: The alias that waits.
+            named: The version that it has in the registry.
+        """
         with self.database.reading() as connection:
-            return history.was_tried(connection, model, version)
+            return history.stays(connection, operation, named)
 
     def approval(self, identity: str) -> Approval | None:
         """Return a request for approval, by its own identity or that of its release."""
@@ -192,6 +197,11 @@ class ReleaseStore:
         with self.database.reading() as connection:
             row = connection.execute(asked).one_or_none()
         return None if row is None else approval_of(row)
+
+    def approved(self, endpoint: str, candidate: tuple[str, str], policy: Mapping[str, Any]) -> int:
+        """Return how many people approved of a release of that version, by its digest, with that policy; 0 for none."""
+        with self.database.reading() as connection:
+            return history.approvals(connection, endpoint, candidate, policy, self.clock())
 
     def approvals(self, most: int = 100) -> Sequence[Approval]:
         """Return so many of the newest requests for approval, newest first, in whatever state."""

@@ -59,7 +59,7 @@ class Split:
         salt: What subjects are hashed with; another salt is another draw.
         release: Id of the release that made it; empty for none.
         experiment: Id of the experiment that made it; empty for none.
-        rolling: Share of the replicas that give the challenger everything, in [0, 1]; None where it goes by subject.
+        rolling: Place in [0, 1] below which replicas give the challenger everything; None where it goes by subject.
 
     Raises:
         SplitError: Weights do not sum to 1, a name comes twice, or a shadow has a weight.

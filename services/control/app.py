@@ -24,7 +24,7 @@ from services.control.captures import captures_router
 from services.control.experiment_planning import experiment_planner
 from services.control.experiments import experiments_router
 from services.control.grants import grants_router
-from services.control.lookup import Lookup, lookup_of
+from services.control.lookup import Foreseen, Lookup, lookup_of
 from services.control.models import models_router
 from services.control.planning import Planner
 from services.control.predictions import predictions_router
@@ -42,17 +42,18 @@ def control_part(settings: Settings, lookup: Lookup) -> Part:
     database = Database(settings.database, TABLES)
     predictions = database_of(settings.predictions)
     store, grants = ReleaseStore(database), GrantStore(database)
+    foreseen = Foreseen(lookup, store)
     shelf = CaptureShelf(settings.capture.path, lambda: seals(settings.capture, settings.cache.read_secret()))
     routers = [
-        models_router(lookup),
-        releases_router(store, Planner(settings, store, lookup)),
+        models_router(foreseen),
+        releases_router(store, Planner(settings, store, foreseen)),
         approvals_router(store),
         audit_router(AuditLog(database)),
         predictions_router(PredictionStore(predictions)),
         grants_router(settings.capture, grants),
         captures_router(settings.capture, shelf, grants, AuditLog(database)),
         sql_router(settings),
-        experiments_router(settings, experiment_planner(settings, database, predictions, lookup)),
+        experiments_router(settings, experiment_planner(settings, database, predictions, foreseen)),
     ]
     together = APIRouter()
     for router in routers:

@@ -7,13 +7,16 @@ it there is little, and stands in a few columns of its file, which are opened fo
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import quote
 
 from mlops.registry.errors import RegistryError, unknown
-from mlops.registry.version import DIGEST_TAG, NEWEST, Version
+from mlops.registry.version import ALIASES, DIGEST_TAG, NEWEST, Version
+from mlops.rollout.store import ReleaseStore
+from mlops.rollout.table import AliasOperation
 
 if TYPE_CHECKING:
     from mlops.registry.mlflow import Registry
@@ -112,6 +115,51 @@ class File:
                 yield connection
         except sqlite3.Error as error:
             raise RegistryError(f"the registry's file cannot be read: {error}") from error
+
+
+class Foreseen:
+    """The registry as it will be: aliases that releases have changed, and that it does not have yet, go over its word.
+
+    Which version serves is up to releases alone; the worker brings the registry's aliases after it, in its own time.
+
+    Args:
+        lookup: How the registry is asked.
+        store: Knows which aliases wait. Where its database does not answer, neither does this: DatabaseAway.
+    """
+
+    def __init__(self, lookup: Lookup, store: ReleaseStore) -> None:
+        self._lookup = lookup
+        self._store = store
+
+    def names(self) -> list[str]:
+        """See `Lookup`."""
+        return self._lookup.names()
+
+    def versions(self, name: str) -> list[Version]:
+        """See `Lookup`."""
+        # Before the registry, or an alias that arrives there meanwhile would be seen nowhere.
+        waiting = self._waiting(name)
+        versions = self._lookup.versions(name)
+        named: dict[str, str | None] = {alias: each.version for each in versions for alias in each.aliases}
+        for alias, operation in waiting.items():
+            if not self._stays(operation, named.get(alias)):
+                named[alias] = operation.version
+        return [replace(each, aliases=tuple(a for a, v in named.items() if v == each.version)) for each in versions]
+
+    def resolve(self, name: str, wanted: str) -> Version:
+        """See `Lookup`."""
+        if wanted not in ALIASES:
+            return self._lookup.resolve(name, wanted)
+        for version in self.versions(name):
+            if wanted in version.aliases:
+                return version
+        raise unknown(name, wanted)
+
+    def _waiting(self, name: str) -> dict[str, AliasOperation]:
+        return {each.alias: each for each in self._store.aliases_pending() if each.model == name}
+
+    def _stays(self, operation: AliasOperation, named: str | None) -> bool:
+        return named is not None and self._store.stays(operation, named)
 
 
 def lookup_of(tracking_uri: str) -> Lookup:

@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from mlops.registry.version import NAME_PATTERN, Version
-from services.asgi.errors import StrangeHost
+from services.asgi.errors import StrangeHost, UnknownParameter
+from services.asgi.parameters import only
 from services.asgi.problems import described, responses
 from services.control.lookup import Lookup
 from services.control.stores import AWAY, asked
@@ -39,7 +40,12 @@ class ModelVersions(BaseModel):
 
 def models_router(lookup: Lookup) -> APIRouter:
     """Return the routes over the registry."""
-    router = APIRouter(tags=["models"], prefix="/v1/models", responses={**responses(StrangeHost), **AWAY})
+    router = APIRouter(
+        tags=["models"],
+        prefix="/v1/models",
+        responses={**responses(StrangeHost, UnknownParameter), **AWAY},
+        dependencies=[Depends(only())],
+    )
 
     @router.get("")
     async def names() -> Models:

@@ -10,11 +10,12 @@ from mlops.registry.version import NAME_PATTERN
 from mlops.rollout import state
 from mlops.rollout.state import Release
 from mlops.rollout.store import ReleaseStore, Unknown
-from services.asgi.errors import ForeignOrigin, StrangeHost, UnknownParameter
+from services.asgi.errors import ForeignOrigin, StrangeHost, UnknownEndpoint, UnknownParameter
 from services.asgi.parameters import only
 from services.asgi.problems import described, responses
 from services.control.actor import Acting
 from services.control.approvals import IDENTITY
+from services.control.endpoints import model_of
 from services.control.planning import Planner, ReleaseRequest
 from services.control.stores import AWAY, asked
 from services.control.views import Reason, ReleaseList, ReleaseView
@@ -52,12 +53,14 @@ def releases_router(store: ReleaseStore, planner: Planner) -> APIRouter:
         prefix="/v1/releases", tags=["releases"], responses={**responses(StrangeHost, UnknownParameter), **AWAY}
     )
 
-    @router.get("", dependencies=[Depends(only("endpoint", "most"))])
+    @router.get("", responses=responses(UnknownEndpoint), dependencies=[Depends(only("endpoint", "most"))])
     async def releases(
         endpoint: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
         most: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> ReleaseList:
         """List the newest releases, newest first."""
+        if endpoint is not None:
+            model_of(endpoint, planner.settings.registry)
         found = await asked(lambda: store.list(endpoint, most))
         return ReleaseList(releases=[ReleaseView.of(each) for each in found])
 
@@ -74,16 +77,19 @@ def releases_router(store: ReleaseStore, planner: Planner) -> APIRouter:
         return ReleaseView.of(await asked(lambda: _found(store, identity)))
 
     for action, (move, about) in MOVES.items():
-        _add(router, store, action, move, about)
+        _add(router, store, planner, action, move, about)
     return router
 
 
-def _add(router: APIRouter, store: ReleaseStore, action: str, move: Move, about: str) -> None:
+def _add(router: APIRouter, store: ReleaseStore, planner: Planner, action: str, move: Move, about: str) -> None:
     """Add the route of one move."""
 
     async def act(identity: Identity, actor: Acting, word: Word) -> ReleaseView:
         def moved(before: Release, now: float) -> Release:
-            return move(before, now, word.reason)
+            after = move(before, now, word.reason)
+            if before.phase == state.SUCCEEDED:
+                planner.check_back(before)
+            return after
 
         return ReleaseView.of(await asked(lambda: store.act(identity, actor, action, moved, word.reason)))
 

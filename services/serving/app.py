@@ -83,7 +83,7 @@ def serving_part(
         metrics,
     )
     cache = AnswerCache(settings.cache, metrics)
-    recorder = Recorder(settings.predictions, metrics, settings.cache.read_secret())
+    recorder = Recorder(settings.predictions, metrics, settings.cache.read_secret(), replica)
     captures = Captures(settings.capture, metrics, settings.cache.read_secret())
     recording = Recording(recorder, captures)
     overrides = Overrides(serving.override_networks)

@@ -156,6 +156,12 @@ class Endpoint(Generic[M]):
         before, self._serving = self._serving, _composed(split, models)
         self._tell(before, self._serving)
 
+    def share(self, split: Split, variant: Variant) -> float:
+        """Return the share of its requests that a variant is to have here: in a rolling release all or none."""
+        if split.rolling is None:
+            return variant.weight
+        return float(choose(split, "", self._replica) is variant)
+
     def readiness(self) -> Readiness:
         """Say whether there is a champion, which, and which versions stand beside it."""
         serving = self._serving
@@ -182,11 +188,13 @@ class Endpoint(Generic[M]):
             self._metrics.model_info.labels(*key).set(1)
         for variant in () if before is None else before.split.variants:
             self._metrics.variant_weight.remove(self.name, variant.name, variant.version)
+        told = {}
         for variant in now.split.variants:
-            self._metrics.variant_weight.labels(self.name, variant.name, variant.version).set(variant.weight)
+            share = self.share(now.split, variant)
+            self._metrics.variant_weight.labels(self.name, variant.name, variant.version).set(share)
+            told[variant.name] = f"{variant.version} ({share:g})"
         if self._ready is not None:
             self._ready.set(1)
-        told = {variant.name: f"{variant.version} ({variant.weight:g})" for variant in now.split.variants}
         facts = {"endpoint": self.name, "model": now.split.model, "release": now.split.release}
         log.info("models serve", extra=facts | told)
 

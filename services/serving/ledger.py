@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection
 from masking.errors import DeadlineExceeded, MediaError, PolicyError
 from mlops.logging import request_id
 from mlops.predictions.capture_file import Capture
-from mlops.predictions.row import FAILED, REFUSED, REJECTED, Prediction, new_identity
+from mlops.predictions.row import FAILED, PICKED, REFUSED, REJECTED, Prediction, new_identity
 from mlops.rollout.traffic import Split, Variant
 from services.asgi.errors import NoOverride, RequestError, Unavailable
 from services.asgi.problems import NAMED, row_of
@@ -105,11 +105,12 @@ class Ledger:
     def keep(self, account: Account, endpoint: str, status: int, *, shadow: bool = False) -> None:
         """Make a row of an account.
 
-        Who is not named has a subject in experiments alone, which count subjects; who picks a variant was not drawn.
+        Who is not named has a subject in experiments alone, which count subjects; who picks a variant was not drawn,
+        and says nothing to experiments and releases.
         """
-        chosen = account.chosen
-        split = None if chosen is None else chosen.split
-        experiment = "" if split is None or account.override is not None else split.experiment
+        chosen, picks = account.chosen, account.override is not None
+        split = None if chosen is None or picks else chosen.split
+        experiment = "" if split is None else split.experiment
         self._records.record(
             Prediction(
                 account.identity,
@@ -125,7 +126,7 @@ class Ledger:
                 status,
                 time.perf_counter() - account.start if account.seconds is None else account.seconds,
                 account.stages,
-                account.counts,
+                {**account.counts, PICKED: 1.0} if picks else account.counts,
                 account.cache,
                 shadow,
             )
@@ -172,7 +173,10 @@ class Ledger:
             raw: What came in; it is kept only where that was granted.
         """
         chosen = account.chosen
-        if chosen is None or not self._samples.wanted_of(account.identity, self._share(endpoint, chosen)):
+        if chosen is None:
+            return
+        share = 0.0 if account.override is not None else self._share(endpoint, chosen)
+        if not self._samples.wanted_of(account.identity, share):
             return
         model, variant = chosen.model, chosen.variant.name
         self._samples.offer(

@@ -96,7 +96,7 @@ class Shadows:
         except Busy:
             self._count(endpoint, "skipped")
             return False
-        names = account.subject, None, chosen
+        names = account.subject, account.override, chosen
         copy = Account(new_identity(), time.time(), time.perf_counter(), *names, is_named=account.is_named)
         watch = ShadowWatch(self._metrics, self._seconds, self._admission)
         task = asyncio.get_running_loop().create_task(self._done(copy, endpoint, work, watch))

@@ -106,7 +106,7 @@ class Puller:
             named = self._registry.resolve(operation.model, CHALLENGER).version
         except UnknownVersion:
             return False
-        return named != operation.version and not self._store.was_tried(operation.model, named)
+        return self._store.stays(operation, named)
 
     def _wanted(self) -> list[tuple[str, str]]:
         try:

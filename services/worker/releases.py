@@ -21,9 +21,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from mlops.database import Database
 from mlops.metrics import Metrics
 from mlops.predictions.recorder import database_of
+from mlops.predictions.spool import living
 from mlops.predictions.store import PredictionStore
 from mlops.registry.bundle import BundleError, installed, on_disk, point
 from mlops.rollout.decide import Bounds, Facts, decide, overdue
+from mlops.rollout.router import among
 from mlops.rollout.settings import RolloutSettings
 from mlops.rollout.state import (
     FAILED,
@@ -64,6 +66,7 @@ class ReleaseLoop:
         windows: Reads what both variants did.
         settings: Bounds and times.
         judged: Endpoints of which nothing passes unjudged.
+        replicas: Returns the names of the replicas that serve now, for rolling releases.
         collectors: Where its metrics are registered.
     """
 
@@ -74,10 +77,12 @@ class ReleaseLoop:
         windows: Windows,
         settings: RolloutSettings,
         judged: frozenset[str],
+        replicas: Callable[[], frozenset[str]],
         collectors: CollectorRegistry,
     ) -> None:
         self._store = store
         self._root = root
+        self._replicas = replicas
         self._bounds = Bounds(settings.prepare_seconds, settings.hold_seconds, settings.hold_ends)
         self._watch = Watch(windows, settings, judged)
         self._moves = Counter(
@@ -196,7 +201,13 @@ class ReleaseLoop:
             self._point(model, candidate)
             self._put(model, _whole(model, candidate, release.policy))
         elif release.phase in LIVE:
-            self._put(model, split_of(release))
+            self._put(model, self._split(release))
+
+    def _split(self, release: Release) -> Split | None:
+        split = split_of(release)
+        if split is None or split.rolling is None:
+            return split
+        return among(split, self._replicas(), self._standing(release.model))
 
     def _point(self, model: str, champion: tuple[str, str]) -> None:
         if installed(self._root, model) == champion:
@@ -234,6 +245,12 @@ class ReleaseLoop:
         except SplitError:
             return False
 
+    def _standing(self, model: str) -> Split | None:
+        try:
+            return read_split(self._root, model)
+        except SplitError:
+            return None
+
     def _has(self, model: str, version: str, digest: str) -> bool:
         return on_disk(self._root, model, version, digest) is not None
 
@@ -258,6 +275,7 @@ def releases_round(settings: Settings, metrics: Metrics) -> Round:
         PredictionStore(predictions).windows,
         settings.rollout,
         JUDGED if settings.capture.share else frozenset(),
+        partial(living, settings.predictions.spool_path),
         metrics.registry,
     )
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from cli.app import app
 from cli.platform import Platform, PlatformError
 from mlops.database import Database
+from mlops.registry.bundle import point
 from mlops.rollout import state
 from mlops.rollout.store import ReleaseStore
 from mlops.rollout.table import TABLES
@@ -72,12 +73,12 @@ def loop(settings: Settings) -> Iterator[Callable[..., None]]:
 def test_a_release_is_started_moved_and_taken_back(
     masker: Callable[..., Result], loop: Callable[..., None], url: str
 ) -> None:
-    started = masker(*START, "--step", "0.1:60:5", "--step", "0.5:inf:5", "--policy", "threshold=0.3")
+    started = masker(*START, "--step", "0.1:60:5", "--step", "0.5:inf:5", "--policy", "threshold=0.1")
     assert started.exit_code == 0, started.output
     assert "faces version 2 over 1, canary: queued, step 1 of 2, 0 % of the traffic" in started.stdout
     loop(state.prepare, state.start)
     told = json.loads(masker("release", "status", "faces", "--json").stdout)
-    assert (told["weight"], told["policy"], told["requested_by"]) == (0.1, {"threshold": 0.3}, "ada")
+    assert (told["weight"], told["policy"], told["requested_by"]) == (0.1, {"threshold": 0.1}, "ada")
     short = told["id"][:8]
     assert "50 % of the traffic" in masker("release", "promote", short, "-m", "well").stdout
     assert "paused" in masker("release", "pause", told["id"], "-m", "lunch").stdout
@@ -94,6 +95,15 @@ def test_a_release_is_started_moved_and_taken_back(
     assert (noted.exit_code, "breaks the chain" in noted.stdout) == (4, True)
 
 
+def test_a_rolling_release_tells_its_share_of_the_replicas(
+    masker: Callable[..., Result], loop: Callable[..., None]
+) -> None:
+    masker(*START, "--strategy", "rolling")
+    loop(state.prepare, state.start)
+    assert "25 % of the replicas, rounded up" in masker("release", "status", "faces").stdout
+    assert "100 % of the traffic" in masker("release", "promote-full", "faces", "-m", "well").stdout
+
+
 def test_an_endpoint_means_the_release_that_has_its_traffic(
     masker: Callable[..., Result], loop: Callable[..., None]
 ) -> None:
@@ -104,6 +114,17 @@ def test_an_endpoint_means_the_release_that_has_its_traffic(
     assert masker("release", "status", "faces").stdout.startswith(f"{running[:8]}  "), "another one waits in line"
     assert masker("release", "pause", "faces", "-m", "look").stdout.startswith(running[:8])
     assert masker("release", "rollback", "faces", "-m", "customers complain").stdout.startswith(running[:8])
+
+
+def test_an_endpoint_may_be_called_by_hex_digits(masker: Callable[..., Result], settings: Settings) -> None:
+    point(settings.registry.bundles_path, "facade", "1", "1" * 64)
+    masker(*START)
+    told = masker("release", "start", "facade", "2", "--reason", "finds more", "--as", "ada", "--json")
+    identity = json.loads(told.stdout)["id"]
+    for which in ("facade", identity[:8], identity):
+        shown = masker("release", "status", which)
+        assert shown.stdout.startswith(f"{identity[:8]}  facade version 2 over 1"), shown.output
+    assert "aborted" in masker("release", "abort", "facade", "-m", "no").stdout
 
 
 def test_what_is_taken_back_is_what_made_the_champion(masker: Callable[..., Result], loop: Callable[..., None]) -> None:
@@ -186,9 +207,9 @@ def test_people_approve_of_what_is_risky(masker: Callable[..., Result]) -> None:
         (("release", "start", "faces", "2", "-m", "x", "--step", "0.1:60"), 2, "WEIGHT:SECONDS:REQUESTS"),
         (("release", "start", "faces", "2", "-m", "x", "--policy", "threshold"), 2, "NAME=VALUE"),
         (("release", "start", "faces", "2", "-m", "x", "--strategy", "yolo"), 1, "strategy"),
-        (("release", "start", "faces", "2", "-m", "x", "--as", "not a name"), 1, "X-Actor"),
-        (("release", "start", "faces", "2", "-m", "x", "--as", "Zoë"), 1, "X-Actor"),
-        (("release", "start", "faces", "2", "-m", "x", "--as", ""), 1, "X-Actor"),
+        (("release", "start", "faces", "2", "-m", "x", "--as", "not a name"), 1, "64 of a-z"),
+        (("release", "start", "faces", "2", "-m", "x", "--as", "Zoë"), 1, "64 of a-z"),
+        (("release", "start", "faces", "2", "-m", "x", "--as", ""), 1, "64 of a-z"),
         (("release", "status", "voices"), 1, "voices had no release yet"),
         (("release", "status", "abcdef"), 1, "no release of late has an id that begins with abcdef"),
         (("release", "status", "a" * 32), 1, "no release"),

@@ -14,7 +14,7 @@ from services.serving.app import serving_part
 from tests.services.places import places_in, settings_of
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/http.md"
-ROUTE = re.compile(r"`(GET|POST|PUT|DELETE|WS) (/[^`?]*)`")
+ROUTE = re.compile(r"`(GET|HEAD|POST|PUT|DELETE|WS) (/[^`?]*)`")
 CHOICE = re.compile(r"\{(\w[\w-]*(?:,[\w-]+)+)\}")
 NAME = re.compile(r"\{\w+\}")
 

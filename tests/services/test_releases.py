@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,11 @@ MODEL = "demo"
 ADA = {"X-Actor": "ada"}
 STEPS = [{"weight": weight, "seconds": 0.5, "minimum": 10} for weight in (0.3, 0.6)]
 WANTED = {"endpoint": MODEL, "version": "2", "reason": "better", "steps": STEPS}
+REPLICAS = pytest.mark.parametrize("traffic", [("one",), ("one", "two")], ids=["one", "two"], indirect=True)
+ROLLING = WANTED | {
+    "strategy": "rolling",
+    "steps": [{"weight": share, "seconds": 0.5, "minimum": 10} for share in (0.25, 0.5, 1.0)],
+}
 # Only the rounds, as `services.worker` runs them, without the import of MLflow.
 ROUNDS = """
 import time
@@ -106,32 +112,41 @@ class Traffic:
     """Plays serving, in a thread: requests of one subject after the other, answered as the local files say."""
 
     settings: Settings
+    replicas: tuple[str, ...] = ("replica",)
     bad: float = 0.0
     answered: dict[str, int] = field(default_factory=dict)
+    changed: dict[float, set[str]] = field(default_factory=dict)
+    """Replicas that have answered by the candidate, by its weight."""
     ended: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        recorder = Recorder(self.settings.predictions, Metrics())
-        recorder.open()
+        recorders = {name: Recorder(self.settings.predictions, Metrics(), replica=name) for name in self.replicas}
+        for recorder in recorders.values():
+            recorder.open()
+        turns = cycle(recorders)
         rng = random.Random(7)
         while not self.ended.wait(0.002):
             split = effective(self.settings.registry.bundles_path, MODEL)
             assert split is not None
             subject = f"subject-{rng.random()}"
-            variant = choose(split, subject, "replica")
+            replica = next(turns)
+            variant = choose(split, subject, replica)
+            if variant.name == CHALLENGER:
+                self.changed.setdefault(variant.weight, set()).add(replica)
             failed = variant.name == CHALLENGER and rng.random() < self.bad
             self.answered[variant.version] = self.answered.get(variant.version, 0) + 1
             row = Prediction(
                 new_identity(), time.time(), MODEL, MODEL, variant.version, variant.name, split.release, "", subject,
                 FAILED if failed else OK, 500 if failed else 200, 0.01 * rng.uniform(0.9, 1.1),
             )  # fmt: skip
-            recorder.record(row)
-        recorder.close()
+            recorders[replica].record(row)
+        for recorder in recorders.values():
+            recorder.close()
 
 
 @pytest.fixture
-def traffic(settings: Settings, registry: Registry) -> Iterator[Traffic]:
-    playing = Traffic(settings)
+def traffic(settings: Settings, registry: Registry, request: pytest.FixtureRequest) -> Iterator[Traffic]:
+    playing = Traffic(settings, getattr(request, "param", ("replica",)))
     thread = threading.Thread(target=playing.run)
     thread.start()
     yield playing
@@ -242,6 +257,33 @@ def test_a_bad_version_is_rolled_back_and_never_becomes_champion(
         assert split is not None
         assert [each.version for each in split.variants] == ["1"]
         assert named(registry, "champion").version == "1"
+
+
+@REPLICAS
+def test_a_rolling_release_changes_over_by_itself_however_few_the_replicas(
+    settings: Settings, registry: Registry, traffic: Traffic
+) -> None:
+    until(lambda: traffic.answered)
+    with platform(settings, worker_part, rounds) as client:
+        identity = asked(client, "", **ROLLING)["id"]
+        told = until_it_is(client, identity, "rolled_back", "succeeded")
+        assert (told["phase"], serves(settings)) == ("succeeded", "2")
+    first = traffic.changed[0.25]
+    assert len(first) == 1
+    assert traffic.changed.get(0.5, first) == first
+
+
+@REPLICAS
+def test_a_rolling_release_of_a_bad_version_is_rolled_back_by_itself(
+    settings: Settings, registry: Registry, traffic: Traffic
+) -> None:
+    traffic.bad = 0.9
+    with platform(settings, worker_part, rounds) as client:
+        identity = asked(client, "", **ROLLING)["id"]
+        told = until_it_is(client, identity, "rolled_back", "succeeded")
+        assert (told["phase"], serves(settings)) == ("rolled_back", "1")
+        assert "failed" in told["note"]
+    assert [len(replicas) for replicas in traffic.changed.values()] == [1]
 
 
 def test_what_goes_bad_while_nobody_reaches_the_registry_is_rolled_back_all_the_same(

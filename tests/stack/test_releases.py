@@ -135,7 +135,7 @@ def counted(compose: Compose, endpoint: str, statement: str) -> int:
 
 
 def champion(proxy: httpx2.Client, name: str) -> str:
-    """Return the version that the registry calls champion."""
+    """Return the version that the platform calls champion."""
     versions = proxy.get(f"/v1/models/{name}").json()["versions"]
     return next(str(each["version"]) for each in versions if "champion" in each["aliases"])
 

@@ -12,14 +12,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from masking.errors import MaskingError, MediaTooLarge
+from mlops.generic.loading import GenericModel
 from mlops.generic.tensors import BadInput
 from mlops.logging import request_id
 from services.asgi.body import read_media
 from services.asgi.errors import RequestError
+from services.serving.endpoints import Chosen
 from services.serving.generic.bodies import json_bytes
 from services.serving.generic.calls import HEADER_LENGTH, Call, Kind, Reply
 from services.serving.generic.explain import runs_of
-from services.serving.generic.pool import Pool
+from services.serving.generic.pool import Late, Pool
 from services.serving.generic.predictor import Predictor
 from services.serving.generic.tickets import Ticket
 from services.serving.subject import SUBJECT_HEADER, VARIANT_HEADER
@@ -112,19 +114,42 @@ class Carrier:
 
     async def finish(self, ticket: Ticket) -> Reply:
         """Answer a ticket that was begun."""
-        if self.predictor.is_quick(ticket):
-            self.predictor.run([ticket])
-            return self.predictor.end(ticket)
-        chosen, asked = ticket.chosen, ticket.asked
-        seconds = 0.0
-        if chosen is not None and asked is not None:
-            rows = runs_of(chosen.model, asked.rows) if ticket.explains else asked.rows
-            seconds = chosen.model.cost.seconds(rows)
         try:
-            await self.pool.run(partial(self.predictor.run, [ticket]), seconds)
+            await self._run(ticket)
         except RequestError as error:
             ticket.error = error
+            ticket = await self._spared(ticket, error)
         return self.predictor.end(ticket)
+
+    async def _run(self, ticket: Ticket) -> None:
+        """Have a ticket run where it is worth it; raises Busy."""
+        if self.predictor.is_quick(ticket):
+            self.predictor.run([ticket])
+            return
+        chosen, endpoint = ticket.chosen, self.predictor.endpoints.get(ticket.call.endpoint)
+        is_candidate = endpoint is not None and chosen is not None and not chosen.is_champion
+        usual = _seconds(ticket, endpoint.champion()) if endpoint is not None and is_candidate else None
+        await self.pool.run(partial(self.predictor.run, [ticket]), _seconds(ticket, chosen), usual)
+
+    async def _spared(self, ticket: Ticket, error: RequestError) -> Ticket:
+        """Return the ticket that answers what was refused: the champion's, where what a candidate costs is why."""
+        stand_in = partial(self.predictor.stand_in, ticket, error)
+        other = await asyncio.to_thread(stand_in) if len(ticket.call.body) >= LARGE_BYTES else stand_in()
+        # The champion would have waited for a thread, too, for what nobody foresaw.
+        if other is None or (isinstance(error, Late) and not self.predictor.is_quick(other)):
+            return ticket
+        with suppress(RequestError):
+            await self._run(other)
+            return ticket if other.error is not None else other
+        return ticket
+
+
+def _seconds(ticket: Ticket, chosen: Chosen[GenericModel] | None) -> float:
+    """Return what a ticket costs where that answers it."""
+    if chosen is None or ticket.asked is None:
+        return 0.0
+    rows = ticket.asked.rows
+    return chosen.model.cost.seconds(runs_of(chosen.model, rows) if ticket.explains else rows)
 
 
 def _call_of(request: Request, kind: Kind, endpoint: str, version: str | None) -> Call:

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from masking.errors import ModelError
 from mlops.generic.loading import GenericModel
 from mlops.generic.tensors import Array, BadInput
 from mlops.metrics import Metrics
@@ -21,6 +22,7 @@ from mlops.predictions.row import FAILED, OK, new_identity
 from services.serving.endpoints import Chosen
 from services.serving.generic.bodies import read
 from services.serving.generic.confidence import confidence
+from services.serving.generic.gaps import Gaps, gaps, is_worse
 from services.serving.generic.predictor import Endpoints
 from services.serving.generic.runs import run_batch
 from services.serving.generic.tickets import Ticket, row_of, this_moment
@@ -98,21 +100,23 @@ class GenericShadows:
             self._metrics.shadows.labels(call.endpoint, "skipped").inc()
             return
         self._is_busy = True
-        answered = [] if ticket.share is None else [np.array(each) for each in _outputs(ticket)]
+        answered = [np.array(each) for each in _outputs(ticket)]
         copy = Ticket(msgspec.structs.replace(call), new_identity(), ticket.subject, chosen)
-        asyncio.get_running_loop().run_in_executor(self._executor, self._run, copy, answered)
+        asyncio.get_running_loop().run_in_executor(self._executor, self._run, copy, answered, gaps(ticket))
 
     async def close(self) -> None:
         """Wait for the copy that runs."""
         await asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
 
-    def _run(self, copy: Ticket, answered: list[Array]) -> None:
+    def _run(self, copy: Ticket, answered: list[Array], missing: Gaps) -> None:
         # It is told how long the copy takes, not how long ago the request was.
         copy.call.began = time.perf_counter()
         try:
             if copy.chosen is not None:
                 copy.asked = read(copy.call, copy.chosen.model)
                 run_batch([copy])
+                if is_worse(gaps(copy), missing):
+                    copy.error = ModelError("values of the answer are not finite")
         except BadInput as error:
             copy.error = error
         except Exception as error:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from masking.errors import MaskingError
+from masking.errors import MaskingError, ModelError
 from mlops.generic.loading import GenericModel
 from mlops.generic.tensors import BadInput
 from mlops.metrics import Children, Metrics
@@ -24,7 +24,8 @@ from services.serving.generic.bodies import read
 from services.serving.generic.calls import BINARY, HEADER_LENGTH, JSON, Call, Headers, Reply
 from services.serving.generic.confidence import confidence
 from services.serving.generic.faults import fault
-from services.serving.generic.runs import run_all, run_batch
+from services.serving.generic.gaps import gaps, is_worse
+from services.serving.generic.runs import run_all
 from services.serving.generic.tickets import Ticket, outcome_of_call, row_of, this_moment
 from services.serving.ledger import Records, blames
 from services.serving.subject import Overrides, subject_of
@@ -32,6 +33,7 @@ from services.serving.subject import Overrides, subject_of
 QUICK_SECONDS: Final = 0.0005
 """A request that costs less runs where it arrived: handing it to a thread would cost more than that gives."""
 KEPT_HEADERS: Final = 256
+_OUTCOME: Final = ("chosen", "asked", "share", "error", "stages", "failed", "explained")
 log = logging.getLogger(__name__)
 
 Endpoints = Mapping[str, Endpoint[GenericModel]]
@@ -97,8 +99,35 @@ class Predictor:
         """Have the models compute for all tickets that have no error yet; may be called in a thread."""
         run_all(tickets)
         for ticket in tickets:
-            if ticket.error is not None and blames(ticket.error, ticket.chosen):
-                self._rescue(ticket)
+            if ticket.error is None:
+                self._fill(ticket)
+            elif blames(ticket.error, ticket.chosen):
+                self._rescue(ticket, ticket.error)
+
+    def stand_in(self, ticket: Ticket, blamed: Exception) -> Ticket | None:
+        """Return the ticket by which the champion may answer in a candidate's place; None where there is no candidate.
+
+        Args:
+            ticket: The candidate's.
+            blamed: What the candidate failed at.
+
+        Returns:
+            A ticket of the same name that was not run, with the candidate's failure; it has what went wrong.
+        """
+        call, endpoint = ticket.call, self.endpoints.get(ticket.call.endpoint)
+        if endpoint is None or ticket.chosen is None or ticket.chosen.is_champion:
+            return None
+        failed = Ticket(call, new_identity(), ticket.subject, ticket.chosen, ticket.asked, None, blamed)
+        other = Ticket(call, ticket.identity, ticket.subject, failed=failed, explains=ticket.explains)
+        try:
+            other.chosen = endpoint.champion()
+            other.asked = read(call, other.chosen.model)
+        except (RequestError, BadInput) as error:
+            other.error = error
+        except Exception as error:
+            log.exception("a request to a generic endpoint cannot be read")
+            other.error = error
+        return other
 
     def refuse(self, call: Call, error: Exception) -> Reply:
         """Return the answer to a call that came to nothing before its body was there."""
@@ -148,30 +177,36 @@ class Predictor:
             if copying is not None:
                 copying(answered)
 
-    def _rescue(self, ticket: Ticket) -> None:
+    def _rescue(self, ticket: Ticket, blamed: Exception) -> None:
         """Have the champion answer what a candidate failed at; that failure is a row of its own.
 
         What the champion takes is no bad input, whatever the candidate says. What it refuses, too, is: that stands, as
         does what a version refuses that the call names.
         """
-        candidate, blamed, asked = ticket.chosen, ticket.error, ticket.asked
-        endpoint = self.endpoints.get(ticket.call.endpoint)
         is_bad = isinstance(blamed, BadInput)
-        if endpoint is None or blamed is None or (is_bad and ticket.call.version is not None):
+        if is_bad and ticket.call.version is not None:
             return
-        try:
-            ticket.chosen, ticket.error = endpoint.champion(), None
-            ticket.asked = read(ticket.call, ticket.chosen.model)
-            run_batch([ticket])
-        except (RequestError, BadInput) as error:
-            ticket.error = error
-        except Exception as error:
-            log.exception("a request to a generic endpoint cannot be read")
-            ticket.error = error
-        if is_bad and isinstance(ticket.error, BadInput):
-            ticket.chosen, ticket.error, ticket.asked = candidate, blamed, asked
-        else:
-            ticket.failed = Ticket(ticket.call, new_identity(), ticket.subject, candidate, asked, None, blamed)
+        other = self.stand_in(ticket, blamed)
+        if other is None:
+            return
+        run_all([other])
+        if not (is_bad and isinstance(other.error, BadInput)):
+            _give(ticket, other)
+
+    def _fill(self, ticket: Ticket) -> None:
+        """Have the champion answer where a candidate tells no number and the champion does: a failure as any other."""
+        missing = {} if ticket.chosen is None or ticket.chosen.is_champion else gaps(ticket)
+        if not missing:
+            return
+        other = self.stand_in(ticket, ModelError("values of the answer are not finite"))
+        if other is None:
+            return
+        run_all([other])
+        if other.error is None and is_worse(missing, gaps(other)):
+            log.error(
+                "values of a candidate are not finite; the champion answers", extra={"endpoint": ticket.call.endpoint}
+            )
+            _give(ticket, other)
 
     def _picked(self, endpoint: Endpoint[GenericModel], call: Call, subject: str) -> Chosen[GenericModel]:
         """Return the variant that a call names, or the version."""
@@ -234,6 +269,12 @@ class Predictor:
             headers = (("Content-Type", kind), ("Cache-Control", "no-store"), *named)
             self._headers[key] = headers
         return headers
+
+
+def _give(ticket: Ticket, other: Ticket) -> None:
+    """Make what another ticket came to what this one did."""
+    for name in _OUTCOME:
+        setattr(ticket, name, getattr(other, name))
 
 
 def _ticket(call: Call) -> Ticket:

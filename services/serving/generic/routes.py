@@ -93,7 +93,9 @@ class EndpointVariant(BaseModel):
 
     name: str
     version: str
-    weight: float
+    weight: float = Field(
+        description="Share of the subjects that it gets; in a rolling release all or none of them here."
+    )
     shadow: bool
 
 
@@ -166,7 +168,7 @@ def _state(endpoint: Endpoint[Any]) -> EndpointState:
         return EndpointState(name=endpoint.name, ready=False)
     split = endpoint.champion().split
     variants = [
-        EndpointVariant(name=each.name, version=each.version, weight=each.weight, shadow=each.shadow)
+        EndpointVariant(name=each.name, version=each.version, weight=endpoint.share(split, each), shadow=each.shadow)
         for each in split.variants
     ]
     return EndpointState(

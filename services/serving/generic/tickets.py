@@ -8,7 +8,7 @@ import msgspec
 
 from mlops.generic.loading import GenericModel
 from mlops.generic.tensors import BadInput
-from mlops.predictions.row import REJECTED, Prediction
+from mlops.predictions.row import PICKED, REJECTED, Prediction
 from services.serving.endpoints import Chosen
 from services.serving.generic.answers import Share
 from services.serving.generic.calls import Asked, Call
@@ -78,12 +78,16 @@ def row_of(
 ) -> Prediction:
     """Return the row of a call that ends at a moment.
 
-    Who is not named has a subject in experiments only, which count people; who picks a variant was not drawn for it.
+    Who is not named has a subject in experiments only, which count people; who picks a variant was not drawn for it,
+    and says nothing to experiments and releases.
     """
     call, chosen = ticket.call, ticket.chosen
-    split = None if chosen is None else chosen.split
-    experiment = "" if split is None or call.variant is not None or call.version is not None else split.experiment
+    picks = call.variant is not None or call.version is not None
+    split = None if chosen is None or picks else chosen.split
+    experiment = "" if split is None else split.experiment
     rows = 1 if ticket.asked is None else ticket.asked.rows
+    if picks:
+        counts = {PICKED: 1.0, **(counts or {})}
     return Prediction(
         ticket.identity,
         call.began + moment.ahead,

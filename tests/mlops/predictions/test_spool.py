@@ -1,11 +1,12 @@
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from mlops.predictions import alike
 from mlops.predictions.row import Prediction
-from mlops.predictions.spool import Spool, SpoolFull, lying_bytes, orphans, read_segment
+from mlops.predictions.spool import Spool, SpoolFull, living, lying_bytes, orphans, read_segment
 from tests.vanishing import vanishing
 
 
@@ -113,3 +114,62 @@ def test_processes_may_come_and_go_while_somebody_looks(tmp_path: Path, make) ->
                 for segment in segments:
                     segment.unlink(missing_ok=True)
     own.close()
+
+
+def test_the_replicas_that_live_are_known_by_name(tmp_path: Path, make) -> None:
+    assert living(tmp_path / "none") == frozenset()
+    left, right, nameless = (Spool(tmp_path, 100_000, name) for name in ("left", "straße 7", ""))
+    for each in (left, right, nameless):
+        each.open()
+    (tmp_path / "key").write_text("a file beside the folders")
+    assert living(tmp_path) == {"left", "straße 7"}
+    left.append(lines(make()))
+    left.close()
+    assert living(tmp_path) == {"straße 7"}
+    for _ in orphans(tmp_path):
+        assert living(tmp_path) == {"straße 7"}, "whoever brings the rows of a dead process does not wake it"
+    right.close()
+    nameless.close()
+    assert living(tmp_path) == frozenset()
+
+
+@pytest.mark.parametrize("left", [[], [".lock"]])
+def test_a_folder_whose_process_was_killed_while_it_made_it_is_removed(tmp_path: Path, left: list[str]) -> None:
+    root = tmp_path / "spool"
+    (root / "7-unfinished").mkdir(parents=True)
+    for name in left:
+        (root / "7-unfinished" / name).touch()
+    (root / "key").write_text("a file beside the folders")
+    spool = Spool(root, 100_000)
+    spool.open()
+    assert list(orphans(root)) == []
+    assert {each.name for each in root.iterdir()} == {"key", *(each.parent.name for each in root.glob("*/lock"))}
+    assert len(list(root.glob("*/lock"))) == 1, "what a living process has made stays"
+    spool.close()
+
+
+def test_who_looks_for_dead_processes_takes_no_folder_from_one_that_begins(tmp_path: Path, make) -> None:
+    root, done = tmp_path / "spool", threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            for _ in orphans(root):
+                pass
+
+    looking = [threading.Thread(target=look) for _ in range(2)]
+    for each in looking:
+        each.start()
+    try:
+        for _ in range(50):
+            spool = Spool(root, 100_000, "here")
+            spool.open()
+            spool.append(lines(make()))
+            spool.seal()
+            assert [read(place)[1] for place in spool.sealed()] == [0]
+            assert living(root) == {"here"}
+            spool.sealed()[0].unlink()
+            spool.close()
+    finally:
+        done.set()
+        for each in looking:
+            each.join()

@@ -12,7 +12,20 @@ from mlops.predictions.row import Prediction, new_identity
 from mlops.predictions.store import EXPIRE_ROWS, SAMPLE, Judgement, PredictionStore, Query, finding, grouping
 from mlops.predictions.table import PREDICTIONS
 from mlops.predictions.writer import Writer
-from mlops.rollout.guard import Moments
+from mlops.rollout.guard import Guards, Moments, judge
+
+GUARDS = Guards(
+    most_error_increase=0.01,
+    most_latency_ratio=1.3,
+    latency_quantile=0.9,
+    most_open_increase=0.0,
+    most_detection_drop=0.1,
+    most_utility_drop=1.0,
+    minimum=50,
+    minimum_judged=0,
+    significance=1e-4,
+    open_significance=5e-4,
+)
 
 
 @pytest.fixture
@@ -113,7 +126,7 @@ def test_windows_tell_the_variants_apart(store: PredictionStore, writer: Writer,
     windows = store.windows("faces", 1000, 1010)
     assert set(windows) == {("challenger", "2"), ("champion", "1")}
     new, old = windows["challenger", "2"], windows["champion", "1"]
-    assert (new.requests, new.failed, new.load_refused) == (7, 1, 1)
+    assert (new.requests, new.failed, new.load_refused) == (4, 1, 1), "none that was rejected, refused or cached"
     assert sorted(new.seconds) == [0.02, 0.02, 0.5]
     assert new.faces == Moments(4, 11.0, 33.0)
     assert (new.judged, new.open_found) == (2, 1)
@@ -134,7 +147,7 @@ def test_a_window_has_the_utility_of_answers_that_tell(store: PredictionStore, w
     writer.insert(rows)
     window = store.windows("faces", 999, 1001)["champion", "1"]
     assert window.utility == Moments(2, 1.5, 1.25)
-    assert (window.requests, window.seconds.size) == (5, 3)
+    assert (window.requests, window.seconds.size) == (4, 3)
 
 
 def test_a_window_without_traffic_is_empty(store: PredictionStore) -> None:
@@ -143,12 +156,57 @@ def test_a_window_without_traffic_is_empty(store: PredictionStore) -> None:
 
 def test_durations_of_many_answers_are_sampled_without_bias(store: PredictionStore, writer: Writer, make) -> None:
     rng = np.random.default_rng(5)
-    seconds = rng.exponential(0.02, 4 * SAMPLE)
-    writer.insert([make(time=1000.0 + n / 1000, seconds=float(each)) for n, each in enumerate(seconds)])
-    window = store.windows("faces", 1000, 2000)["champion", "1"]
-    assert window.requests == 4 * SAMPLE
-    assert SAMPLE * 0.9 < len(window.seconds) < SAMPLE * 1.1
-    assert np.median(window.seconds) == pytest.approx(np.median(seconds), rel=0.1)
+    seconds = rng.exponential(0.02, 2 * SAMPLE)
+    rows = [
+        make(time=1000.0 + n / 1000, seconds=float(each), variant="champion" if n % 4 else "challenger")
+        for n, each in enumerate(seconds)
+    ]
+    writer.insert(rows)
+    windows = store.windows("faces", 1000, 2000)
+    many, few = windows["champion", "1"], windows["challenger", "1"]
+    assert (many.requests, few.requests) == (SAMPLE * 3 // 2, SAMPLE // 2)
+    assert SAMPLE * 0.9 < len(many.seconds) + len(few.seconds) < SAMPLE * 1.1
+    assert len(many.seconds) / len(few.seconds) == pytest.approx(3, rel=0.1), "the same share of both"
+    assert np.median(many.seconds) == pytest.approx(np.median(seconds), rel=0.1)
+
+
+def test_whoever_asks_much_has_one_duration_and_decides_nothing(store: PredictionStore, writer: Writer, make) -> None:
+    """Two alike versions: one subject sends much at a time, another little, and each is drawn to one of them."""
+    heavy = [make(subject="a", variant="challenger", version="2", seconds=0.1 + n / 1000) for n in range(300)]
+    light = [make(subject="b", seconds=0.001) for _ in range(300)]
+    writer.insert([*heavy, *light])
+    windows = store.windows("faces", 999, 1001)
+    candidate, baseline = windows["challenger", "2"], windows["champion", "1"]
+    assert (candidate.requests, candidate.seconds.size, baseline.seconds.size) == (300, 1, 1)
+    assert candidate.seconds[0] in {row.seconds for row in heavy}
+    assert store.windows("faces", 999, 1001)["challenger", "2"].seconds == candidate.seconds, "the same at every look"
+    verdict = judge(baseline, candidate, GUARDS)
+    assert verdict.outcome == "inconclusive"
+    assert "may be chance" in verdict.reasons[0]
+    # Of as many subjects the same difference is a fault.
+    many = [make(subject=f"{n}", variant="challenger", version="3", seconds=0.1) for n in range(60)]
+    writer.insert([*many, *(make(subject=f"{n}", version="3", seconds=0.001) for n in range(60, 120))])
+    windows = store.windows("faces", 999, 1001)
+    assert judge(windows["champion", "3"], windows["challenger", "3"], GUARDS).outcome == "fail"
+
+
+def test_who_picked_a_variant_is_in_no_window(store: PredictionStore, writer: Writer, make) -> None:
+    drawn, picked = make(), [make(counts={"faces": 9, "picked": 1.0}, seconds=9.0) for _ in range(5)]
+    writer.insert([drawn, *picked])
+    store.judge([Judgement(1000.0, row.identity, "faces", "1", "champion", 2, 1) for row in (drawn, picked[0])])
+    window = store.windows("faces", 999, 1001)["champion", "1"]
+    assert (window.requests, window.seconds.tolist(), window.faces) == (1, [0.02], Moments(1, 2.0, 4.0))
+    assert (window.judged, window.open_found) == (2, 1)
+
+
+def test_a_candidate_that_has_answered_nobody_is_not_passed(store: PredictionStore, writer: Writer, make) -> None:
+    for outcome, status in (("rejected", 422), ("refused", 503), ("cached", 200)):
+        rows = [make(time=2000.0, variant="challenger", outcome=outcome, status=status) for _ in range(100)]
+        writer.insert([*rows, *(make(time=2000.0) for _ in range(100))])
+        windows = store.windows("faces", 1999, 2001)
+        verdict = judge(windows["champion", "1"], windows["challenger", "1"], GUARDS)
+        assert verdict.outcome == "inconclusive", outcome
+        assert f"had 0 of at least {GUARDS.minimum} requests answered" in verdict.reasons[0]
 
 
 @pytest.mark.parametrize(

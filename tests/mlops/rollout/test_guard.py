@@ -155,7 +155,7 @@ def window_of(opened: NDArray[np.bool_]) -> Window:
 
 def test_a_few_open_faces_where_the_baseline_has_none_never_pass() -> None:
     for judged in (50, 500, 5000):
-        baseline = Window(requests=1000, judged=judged)
+        baseline = of(1000, judged=judged)
         verdict = judge(baseline, replace(baseline, open_found=1), GUARDS)
         assert verdict.outcome == "inconclusive"
         assert "open" in verdict.reasons[0]
@@ -216,8 +216,16 @@ def test_what_must_be_judged_holds_a_step_that_was_not() -> None:
 def test_latency_can_be_left_out_and_is_compared_of_any_two_samples() -> None:
     slow = of(1000, seconds=9.0)
     assert judge(of(1000), slow, replace(GUARDS, most_latency_ratio=inf)).outcome == "pass"
-    assert judge(replace(of(1000), seconds=np.empty(0)), slow, GUARDS).outcome == "pass"
     assert judge(of(1000), replace(slow, seconds=np.full(20, 9.0)), GUARDS).outcome == "fail"
+
+
+def test_without_answers_that_were_measured_nothing_passes_where_latency_is_compared() -> None:
+    unmeasured = replace(of(1000), seconds=np.empty(0))
+    for baseline, candidate, name in ((unmeasured, of(1000), "baseline"), (of(1000), unmeasured, "candidate")):
+        verdict = judge(baseline, candidate, GUARDS)
+        assert verdict.outcome == "inconclusive"
+        assert f"no answer of the {name}" in verdict.reasons[0]
+        assert judge(baseline, candidate, replace(GUARDS, most_latency_ratio=inf)).outcome == "pass"
 
 
 def test_utility_and_detection_are_compared_of_many_only() -> None:

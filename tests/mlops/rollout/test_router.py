@@ -1,11 +1,12 @@
 """Who gets which variant."""
 
-from math import sqrt
+from dataclasses import replace
+from math import ceil, sqrt
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops.rollout.router import choose, place
+from mlops.rollout.router import among, choose, place
 from mlops.rollout.traffic import Split, Variant
 
 PEOPLE = [f"person-{number}" for number in range(4000)]
@@ -77,3 +78,37 @@ def test_a_rolling_split_goes_by_replica_and_replicas_stay_changed() -> None:
         assert changed <= now
         changed = now
     assert changed == set(replicas)
+
+
+def changed_over(standing: Split, replicas: frozenset[str]) -> frozenset[str]:
+    return frozenset(each for each in replicas if choose(standing, "anybody", each).name == "arm-2")
+
+
+@given(st.sets(st.text(), min_size=1, max_size=30).map(frozenset), st.text(max_size=10))
+def test_replica_after_replica_changes_over_and_none_changes_back(replicas: frozenset[str], salt: str) -> None:
+    standing, before = None, frozenset[str]()
+    for tenths in range(1, 11):
+        share = tenths / 10
+        standing = among(split(share, salt=salt, rolling=share), replicas, standing)
+        now = changed_over(standing, replicas)
+        assert before <= now
+        assert len(now) == ceil(tenths * len(replicas) / 10)
+        before = now
+
+
+def test_within_a_step_sides_stay_whatever_becomes_of_the_replicas() -> None:
+    two = frozenset({"a", "b"})
+    wanted = split(0.25, rolling=0.25)
+    standing = among(wanted, two, None)
+    changed = changed_over(standing, two)
+    assert among(wanted, two - changed, standing) == among(wanted, frozenset(), standing) == standing
+    assert (
+        changed_over(among(replace(wanted, release="another"), two - changed, standing), two - changed) == two - changed
+    )
+
+
+def test_without_replicas_none_changes_over_until_all_are_to() -> None:
+    assert among(split(0.5, rolling=0.5), frozenset(), None).rolling == 0
+    assert among(split(1.0, rolling=1.0), frozenset(), None).rolling == 1
+    by_subject = split(0.5)
+    assert among(by_subject, frozenset({"a"}), None) is by_subject

@@ -44,6 +44,15 @@ def test_lists_are_newest_first_and_by_endpoint(store: ReleaseStore, make_releas
     assert sorted(store.endpoints()) == [("faces", "face-detector"), ("voices", "face-detector")]
 
 
+def test_the_name_of_a_model_that_has_an_endpoint_is_none_of_its_own(store: ReleaseStore, make_release: Any) -> None:
+    # As of old, when what masks could be released by its model's name.
+    store.create(make_release(endpoint="face-detector"))
+    store.create(make_release(endpoint="demo", model="demo"))
+    assert sorted(store.endpoints()) == [("demo", "demo"), ("face-detector", "face-detector")]
+    store.create(make_release())
+    assert sorted(store.endpoints()) == [("demo", "demo"), ("faces", "face-detector")]
+
+
 def test_a_release_goes_its_way_with_claim_aliases_and_audit(store: ReleaseStore, make_release: Any) -> None:
     release, _ = store.create(make_release())
     assert store.may_point("face-detector")

@@ -15,7 +15,6 @@ from mlops.rollout.state import Release
 from mlops.rollout.store import ReleaseStore
 from mlops.rollout.table import TABLES
 from mlops.settings import Settings
-from services.control.planning import risk_of
 
 ADA, BOB, EVE = ({"X-Actor": name} for name in ("ada", "bob", "eve"))
 WANTED = {"endpoint": "faces", "version": "2", "reason": "finds more faces"}
@@ -117,24 +116,72 @@ def test_high_risk_needs_two_and_one_rejection_ends_it(control: TestClient) -> N
     assert [each["state"] for each in control.get("/v1/approvals").json()["approvals"]] == ["rejected"]
 
 
-@pytest.mark.parametrize(
-    ("given", "tag", "risk"),
-    [
-        (None, None, "low"),
-        ("medium", None, "medium"),
-        (None, "High ", "high"),
-        ("low", "medium", "medium"),
-        ("high", "low", "high"),
-        (None, "who knows", "high"),
-    ],
-)
-def test_risk_is_what_is_said_but_never_less_than_the_tag(given: str | None, tag: str | None, risk: str) -> None:
-    assert risk_of(given, {} if tag is None else {"risk_level": tag}) == risk
-
-
 def test_a_version_tagged_as_risky_waits_whoever_releases_it(control: TestClient, shelf: Any) -> None:
     shelf.put("face-detector", "3", risk_level="medium")
     assert asked(control, version="3")["status"] == "pending_approval"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "policy", "needed"),
+    [
+        ("faces", {"threshold": 0.1}, 0),
+        ("faces", {"search": "fast"}, 1),
+        ("faces", {"threshold": 0.99}, 2),
+        ("faces", {"style": "blur"}, 2),
+        ("voices", {"background": "keep"}, 1),
+        ("voices", {"style": "disguise"}, 2),
+    ],
+)
+def test_a_policy_that_masks_less_waits_for_people_whatever_is_said(
+    control: TestClient, shelf: Any, settings: Settings, endpoint: str, policy: dict[str, object], needed: int
+) -> None:
+    shelf.put("voice-masker", "2")
+    point(settings.registry.bundles_path, "voice-masker", "1", "1" * 64)
+    told = asked(control, endpoint=endpoint, policy=policy, risk="low")
+    assert told["risk"] == ("low", "medium", "high")[needed]
+    if not needed:
+        assert (told["status"], told["approval_id"]) == ("queued", None)
+    else:
+        assert told["status"] == "pending_approval"
+        assert control.get(f"/v1/approvals/{told['approval_id']}").json()["needed"] == needed
+
+
+@pytest.mark.parametrize(("model", "endpoint"), [("face-detector", "faces"), ("voice-masker", "voices")])
+def test_the_name_of_a_model_that_masks_is_no_endpoint(
+    control: TestClient, shelf: Any, settings: Settings, model: str, endpoint: str
+) -> None:
+    shelf.put(model, "2")
+    point(settings.registry.bundles_path, model, "1", "1" * 64)
+    wanted = WANTED | {"endpoint": model, "strategy": "blue-green", "policy": {"style": "blur"}}
+    steps = [{"weight": 1, "seconds": 1, "minimum": 1}]
+    for body in (wanted, wanted | {"policy": {}, "steps": steps}):
+        answer = control.post("/v1/releases", json=body, headers=ADA)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+        assert answer.json()["detail"] == f"{model} is the model behind the endpoint {endpoint}: use {endpoint}"
+    listed = control.get("/v1/releases", params={"endpoint": model})
+    assert (listed.status_code, f"use {endpoint}" in listed.json()["detail"]) == (404, True)
+    assert control.get("/v1/releases").json() == {"releases": []}
+
+
+def test_a_champion_that_was_changed_by_hand_since_is_not_taken_back(control: TestClient, settings: Settings) -> None:
+    root = settings.registry.bundles_path
+    identity = asked(control, strategy="blue-green")["id"]
+    loop(settings, identity, state.prepare, state.start, state.promote_full)
+    point(root, "face-detector", "2", "2" * 64)
+    loop(settings, identity, state.succeed)
+    # What `make champion` comes to, once the worker has seen it.
+    point(root, "face-detector", "6", "6" * 64)
+    refused = control.post(f"/v1/releases/{identity}/rollback", json=WHY, headers=BOB)
+    assert refused.status_code == 409
+    for told in ("the champion was changed since, by hand", "version 6 serves", "start a release"):
+        assert told in refused.json()["detail"]
+    assert control.get(f"/v1/releases/{identity}").json()["phase"] == "succeeded"
+    # The same number with other files is another champion, too.
+    point(root, "face-detector", "2", "6" * 64)
+    assert control.post(f"/v1/releases/{identity}/rollback", json=WHY, headers=BOB).status_code == 409
+    point(root, "face-detector", "2", "2" * 64)
+    back = control.post(f"/v1/releases/{identity}/rollback", json=WHY, headers=BOB)
+    assert (back.status_code, back.json()["phase"]) == (200, "rolling_back")
 
 
 def test_people_move_a_release_on_and_back(control: TestClient, settings: Settings) -> None:

@@ -1,19 +1,23 @@
 import asyncio
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops.metrics import Metrics
+from mlops.predictions.spool import living
 from mlops.rollout.traffic import Split, Variant
 from services.asgi.errors import NotReady, UnknownVariant
 from services.serving.endpoints import Endpoint
 from services.serving.watcher import Source, watch
 from tests.patience import PATIENCE_SECONDS, until_true
+from tests.services.places import settings_of
 
 DIGEST = "0" * 64
 pytestmark = pytest.mark.anyio
@@ -142,8 +146,21 @@ def test_a_replica_of_a_rolling_release_gives_everybody_the_same() -> None:
     assert set.union(*replicas.values()) == {"1", "2"}
 
 
-def rolled(rolling: Split, replica: str) -> Endpoint[Version]:
-    endpoint: Endpoint[Version] = Endpoint("models", Metrics(), replica)
+def test_what_is_told_of_a_rolling_release_is_what_the_replica_does() -> None:
+    metrics = Metrics()
+    rolling = Split("model", split("1", v2=0.25).variants, "salt", rolling=0.5)
+    for name in map(str, range(10)):
+        endpoint = rolled(rolling, name, metrics)
+        chosen = endpoint.choose("anybody").variant.name
+        for variant in rolling.variants:
+            told = metrics.registry.get_sample_value(
+                "masker_variant_weight", {"endpoint": "models", "variant": variant.name, "version": variant.version}
+            )
+            assert told == endpoint.share(rolling, variant) == (variant.name == chosen)
+
+
+def rolled(rolling: Split, replica: str, metrics: Metrics | None = None) -> Endpoint[Version]:
+    endpoint: Endpoint[Version] = Endpoint("models", metrics or Metrics(), replica)
     endpoint.swap(rolling, {"champion": Version("1"), "v2": Version("2")})
     return endpoint
 
@@ -215,3 +232,14 @@ async def test_whatever_goes_wrong_with_one_look_the_next_comes(endpoint: Endpoi
     shelf.split = split("2")
     await until_true(serves(endpoint, "2"))
     task.cancel()
+
+
+def test_a_replica_is_known_by_its_name_as_long_as_it_lives(
+    make_client: Callable[..., Any], rows_of: dict[str, object]
+) -> None:
+    spool = settings_of(**rows_of).predictions.spool_path
+    with make_client(serving__replica="left"):
+        assert living(spool) == {"left"}
+    with make_client():
+        assert living(spool) == {socket.gethostname()}
+    assert living(spool) == frozenset()

@@ -85,16 +85,19 @@ def test_whatever_is_raised_is_a_row(
         assert told == [outcome] == [outcome_of(error)]
 
 
-@pytest.mark.parametrize(("picked", "experiment"), [(None, "an-experiment"), ("champion", "")])
-def test_who_picks_a_variant_is_no_part_of_an_experiment(
-    desk: Desk, ledger: Ledger, picked: str | None, experiment: str
+@pytest.mark.parametrize("picked", [None, "champion"])
+def test_who_picks_a_variant_is_no_part_of_an_experiment_or_a_release(
+    desk: Desk, ledger: Ledger, picked: str | None
 ) -> None:
     headers = {} if picked is None else {"x_variant": picked}
     with ledger.of(request(**headers), "faces", untold) as account:
         made = Split("model", (CHAMPION,), release="a-release", experiment="an-experiment")
         account.chosen = Chosen(MODEL, CHAMPION, made)
+        account.counts = {"faces": 2.0}
     (row,) = desk.rows
-    assert (row.variant, row.release, row.experiment) == ("champion", "a-release", experiment)
+    made_of = ("", "", {"faces": 2.0, "picked": 1.0}) if picked else ("a-release", "an-experiment", {"faces": 2.0})
+    assert row.variant == "champion"
+    assert (row.release, row.experiment, row.counts) == made_of
 
 
 @pytest.mark.parametrize(

@@ -339,3 +339,5 @@ def test_kept_answers_are_taken_back_by_version_and_subject(client: TestClient, 
     assert (purge(version="1"), purge()) == (2, 0)
     assert purge(versoin="1") == 422
     assert cache("b", "blur") == "miss"
+    assert (purge(version=""), purge(subject="", version="1")) == (422, 422), "a variable of a shell that is empty"
+    assert cache("b", "blur") == "hit-memory"

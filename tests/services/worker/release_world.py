@@ -13,6 +13,7 @@ from mlops.database import Database, DatabaseAway
 from mlops.registry.bundle import installed, place, point, write_manifest
 from mlops.rollout import state
 from mlops.rollout.guard import Window
+from mlops.rollout.router import choose
 from mlops.rollout.settings import RolloutSettings
 from mlops.rollout.state import Release, Step
 from mlops.rollout.store import ReleaseStore, new_identity
@@ -37,6 +38,11 @@ class World:
     now: float = 1_000_000.0
     candidate: Window = GOOD
     baseline: Window = GOOD
+    before: Window | None = None
+    """What the baseline did before, if that is something else than what it does beside the candidate."""
+    before_seconds: float = 0.0
+    """How long a stretch before must be for those figures to be in it."""
+    replicas: frozenset[str] = frozenset({"one"})
     settings: RolloutSettings = SETTINGS
     asked: list[tuple[str, float, float, str | None]] = field(default_factory=list)
     away: bool = False
@@ -64,7 +70,13 @@ class World:
         """Start the loop as a new process would."""
         self.collectors = CollectorRegistry()
         self.loop = ReleaseLoop(
-            self.store, self.root, self.windows, self.settings, frozenset({ENDPOINT}), self.collectors
+            self.store,
+            self.root,
+            self.windows,
+            self.settings,
+            frozenset({ENDPOINT}),
+            lambda: self.replicas,
+            self.collectors,
         )
 
     def windows(
@@ -74,9 +86,9 @@ class World:
         self.asked.append((endpoint, since, until, release))
         if self.away:
             raise DatabaseAway("no rows today")
-        if since >= until:
+        if since >= until or (release is None and until - since < self.before_seconds):
             return {}
-        figures = {("champion", "1"): self.baseline}
+        figures = {("champion", "1"): self.baseline if release or self.before is None else self.before}
         return figures if release is None else figures | {("challenger", "2"): self.candidate}
 
     def ask(self, strategy: str = "canary", **others: Any) -> Release:
@@ -105,8 +117,14 @@ class World:
         split = effective(self.root, MODEL)
         assert split is not None
         if split.rolling is not None:
-            return split.rolling
+            return len(self.changed()) / len(self.replicas)
         return sum(each.weight for each in split.variants if each.version == "2")
+
+    def changed(self) -> frozenset[str]:
+        """Give the replicas that have changed over to version 2."""
+        split = effective(self.root, MODEL)
+        assert split is not None
+        return frozenset(each for each in self.replicas if choose(split, "anybody", each).version == "2")
 
     def champion(self) -> str:
         pointer = installed(self.root, MODEL)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mlops.rollout.guard import Window
-from mlops.rollout.state import Step
+from mlops.rollout.state import Release, Step
 from mlops.rollout.traffic import read_split
 from tests.services.worker.release_world import BAD, ENDPOINT, GOOD, MODEL, SETTINGS, World
 
@@ -170,3 +170,73 @@ def test_both_variants_are_compared_in_the_same_window(world: World) -> None:
     world.tick(SETTINGS.guard_seconds)
     assert all(release is not None for *_, release in world.asked)
     assert world.asked[-1][1:3] == (world.now - SETTINGS.guard_seconds, world.now)
+
+
+def alone(world: World) -> Release:
+    """Ask for a rolling release of the only replica, which leaves nothing to the baseline."""
+    asked = world.ask("rolling")
+    world.before, world.baseline = GOOD, Window()
+    world.tick()
+    assert world.weight() == 1
+    return asked
+
+
+def looks_before(world: World) -> list[float]:
+    """Give how long the stretches are in which the baseline's figures were looked for before a step."""
+    return [until - since for _, since, until, release in world.asked if release is None]
+
+
+def test_where_no_replica_is_left_to_the_baseline_what_it_did_before_counts_however_long_ago(world: World) -> None:
+    world.before_seconds = 5000
+    asked = alone(world)
+    world.tick(61)
+    assert world.release(asked.identity).step == 1
+    lengths = looks_before(world)
+    assert max(lengths) == 8 * SETTINGS.guard_window_seconds
+    world.tick(10)
+    world.tick(40)
+    assert looks_before(world) == lengths, "what was found once is not looked for again"
+    world.tick(20)
+    assert world.release(asked.identity).phase == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("bad", "told"), [({"failed": 300}, "failed"), ({"open_found": 60}, "open"), ({"load_refused": 1}, "load")]
+)
+def test_a_fault_of_the_only_replica_rolls_back_in_every_step(world: World, bad: dict[str, int], told: str) -> None:
+    asked = alone(world)
+    world.tick(61)
+    world.candidate = replace(GOOD, **bad)
+    world.tick(SETTINGS.guard_seconds)
+    ended = world.release(asked.identity)
+    assert (ended.phase, world.weight()) == ("rolled_back", 0)
+    assert told in ended.note
+    assert ended.note.endswith("the baseline's figures are those of the time before")
+
+
+def test_without_figures_of_the_baseline_from_before_nothing_passes(world: World) -> None:
+    world.before_seconds = 1e9
+    asked = alone(world)
+    for _ in range(10):
+        world.tick(100)
+    held = world.release(asked.identity)
+    assert (held.phase, held.step) == ("running", 0)
+    assert "the baseline has" in held.note
+    # A day before the release was asked for is as far as it goes, and not at every look.
+    lengths = looks_before(world)
+    assert max(lengths) == 86_400
+    for _ in range(5):
+        world.tick(SETTINGS.guard_seconds)
+    assert looks_before(world) == lengths
+
+
+def test_a_replica_that_is_left_to_the_baseline_is_what_counts(world: World) -> None:
+    world.replicas = frozenset({"a", "b"})
+    world.before = BAD
+    asked = world.ask("rolling")
+    world.tick()
+    world.candidate = BAD
+    world.tick(SETTINGS.guard_seconds)
+    ended = world.release(asked.identity)
+    assert ended.phase == "rolled_back"
+    assert "before" not in ended.note

@@ -98,6 +98,24 @@ def test_an_experiment_is_left_alone_and_cleaned_up_after(world: World) -> None:
     assert world.store.holder(ENDPOINT) is None
 
 
+def test_a_release_of_old_by_the_model_s_name_undoes_nothing(world: World) -> None:
+    asked = world.ask(policy={"threshold": 0.1})
+    world.tick()
+    world.act(asked, "promote_full")
+    world.tick()
+    of_old = {"endpoint": MODEL, "candidate": ("3", world.digests["3"]), "baseline": ("2", world.digests["2"])}
+    world.act(world.ask(**of_old), "abort", "no")
+    traffic = world.root / MODEL / "traffic.json"
+    for _ in range(3):
+        world.tick()
+        split = read_split(world.root, MODEL)
+        assert split is not None
+        assert split.champion.policy == {"threshold": 0.1}
+    written = traffic.stat().st_mtime_ns
+    world.tick()
+    assert traffic.stat().st_mtime_ns == written, "it was taken away and written again"
+
+
 def test_a_split_that_was_damaged_is_written_again(world: World) -> None:
     world.ask()
     world.tick()

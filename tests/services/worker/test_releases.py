@@ -7,6 +7,7 @@ import pytest
 
 from mlops.audit import AuditLog
 from mlops.rollout.guard import Window
+from mlops.rollout.state import Step
 from mlops.rollout.store import new_identity
 from mlops.rollout.strategies import Wish, plan
 from mlops.rollout.traffic import Split, effective, read_split
@@ -79,14 +80,63 @@ def test_a_shadow_never_gets_weight_and_promotes_nothing(world: World) -> None:
     assert world.aliases() == {"challenger": None}
 
 
-def test_a_rolling_release_changes_replicas_over(world: World) -> None:
+@pytest.mark.parametrize(
+    ("replicas", "shares"),
+    [(1, [1.0, 1.0, 1.0]), (2, [0.5, 0.5, 1.0]), (3, [1 / 3, 2 / 3, 1.0]), (20, [0.25, 0.5, 1.0])],
+)
+def test_a_rolling_release_changes_replica_after_replica_over(world: World, replicas: int, shares: list[float]) -> None:
+    world.replicas = frozenset(f"replica-{number}" for number in range(replicas))
+    asked = world.ask("rolling", steps=tuple(Step(share, 60, 50) for share in (0.25, 0.5, 1.0)))
+    changed: frozenset[str] = frozenset()
+    world.tick()
+    for share in shares:
+        assert (world.weight(), changed <= world.changed()) == (share, True)
+        changed = world.changed()
+        # Of the last replica nothing is left to the baseline, so what that did before is what counts.
+        world.baseline = Window() if share == 1 else GOOD
+        world.before = GOOD
+        world.tick(61)
+    assert (world.release(asked.identity).phase, world.champion()) == ("succeeded", "2")
+
+
+def test_a_replica_that_falls_over_the_candidate_has_no_other_follow_it(world: World) -> None:
+    world.replicas = frozenset({"a", "b"})
     asked = world.ask("rolling")
     world.tick()
-    assert world.weight() == 0.1
+    fallen = world.changed()
+    assert len(fallen) == 1
+    world.candidate = Window()
+    world.replicas -= fallen
+    for restarted in (False, True):
+        if restarted:
+            world.restart()
+        world.tick(61)
+        assert (world.changed(), world.release(asked.identity).step) == (frozenset(), 0)
+    assert "the candidate has" in world.release(asked.identity).note
+    world.replicas |= fallen
+    world.tick()
+    assert world.changed() == fallen
+
+
+def test_a_rolling_release_waits_for_replicas(world: World) -> None:
+    world.replicas, world.candidate = frozenset(), Window()
+    asked = world.ask("rolling")
+    world.tick()
     world.tick(61)
+    world.replicas = frozenset({"a", "b"})
+    assert (world.changed(), world.release(asked.identity).step) == (frozenset(), 0)
+    world.candidate = GOOD
+    world.tick(61)
+    world.tick()
     assert world.weight() == 0.5
-    world.tick(61)
-    assert (world.release(asked.identity).phase, world.champion()) == ("succeeded", "2")
+
+
+def test_a_rolling_release_goes_on_where_its_split_was_damaged(world: World) -> None:
+    asked = world.ask("rolling")
+    world.tick()
+    (world.root / MODEL / "traffic.json").write_text("{")
+    world.tick(1)
+    assert (world.release(asked.identity).phase, world.changed()) == ("running", world.replicas)
 
 
 def test_a_challenger_keeps_its_weight_until_somebody_says_so(world: World) -> None:

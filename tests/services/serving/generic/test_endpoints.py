@@ -1,9 +1,6 @@
 """Generic endpoints as FastAPI serves them: the protocol's other routes, versions, captures, shadows, candidates."""
 
-import json
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,23 +13,10 @@ import pytest
 from mlops.generic.cost import Cost
 from mlops.generic.tensors import Tensor
 from mlops.registry.bundle import install
-from mlops.rollout.traffic import Split, Variant, write_split
+from mlops.rollout.traffic import write_split
 from pipelines.generic_bundle import assemble
 from tests.patience import PATIENCE_SECONDS, until
-
-ROW = [round(0.01 * place, 2) for place in range(64)]
-EXPLAIN = "/v1/endpoints/demo/explain"
-
-
-def ask(port: int, path: str, body: object = None, **headers: str) -> tuple[int, dict[str, str], Any]:
-    data = None if body is None else json.dumps(body).encode()
-    told = {name.replace("_", "-"): value for name, value in headers.items()}
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, told)
-    try:
-        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
-            return answer.status, dict(answer.headers), json.loads(answer.read())
-    except urllib.error.HTTPError as error:
-        return error.code, dict(error.headers), json.loads(error.read())
+from tests.services.serving.generic.asking import EXPLAIN, NO_ENDPOINT, ROW, ask, second, split_of
 
 
 @pytest.mark.parametrize(
@@ -45,14 +29,21 @@ def ask(port: int, path: str, body: object = None, **headers: str) -> tuple[int,
         ("/v2/models/demo/ready", 200, {"name": "demo", "ready": True}),
         ("/v2/models/demo/versions/3/ready", 200, {"name": "demo", "ready": True}),
         ("/v2/models/demo/versions/4/ready", 503, {"name": "demo", "ready": False}),
-        ("/v2/models/other/ready", 404, {"error": "no such model here"}),
-        ("/v2/models/other", 404, {"error": "no such model here"}),
-        ("/v2/models/demo/versions/4", 404, {"error": "no such version answers here"}),
+        ("/v2/models/other/ready", 404, {"error": f"{NO_ENDPOINT}: no such model here"}),
+        ("/v2/models/other", 404, {"error": f"{NO_ENDPOINT}: no such model here"}),
+        ("/v2/models/demo/versions/4", 404, {"error": f"{NO_ENDPOINT}: no such version answers here"}),
     ],
 )
 def test_the_protocols_routes(both: tuple[Any, Any], path: str, status: int, told: object) -> None:
     answer = ask(both[0].port, path)
     assert (answer[0], answer[2]) == (status, told)
+
+
+def test_the_protocol_says_what_is_wrong_and_what_to_do(both: tuple[Any, Any]) -> None:
+    body = {"inputs": [{"name": "features", "shape": [1, 64], "datatype": "FP32", "data": ROW}]}
+    for served in both:
+        status, _, told = ask(served.port, "/v2/models/nope/infer", body)
+        assert (status, told) == (404, {"error": f"{NO_ENDPOINT}: GET /v1/endpoints lists those that there are"})
 
 
 @pytest.mark.parametrize("path", ["/v2/models/demo", "/v2/models/demo/versions/3"])
@@ -111,23 +102,6 @@ def root(demo_bundle: tuple[Path, str], tmp_path: Path) -> Path:
     return tmp_path
 
 
-def second(root: Path, demo_bundle: tuple[Path, str], tmp: Path, seed: int = 5) -> str:
-    """Bring another version beside the champion; returns its digest."""
-    rng = np.random.default_rng(seed)
-    graph = (demo_bundle[0] / "model.onnx").read_bytes()
-    digest = assemble(tmp / "two", "demo", graph, {"features": rng.random((4, 64), np.float32)})
-    install(tmp / "two", root, "demo", "2", digest)
-    install(demo_bundle[0], root, "demo", "1", demo_bundle[1])
-    return digest
-
-
-def split_of(digests: tuple[str, str], weight: float, shadow: bool = False, experiment: str = "") -> Split:
-    champion = Variant("champion", "1", digests[0], 1 - weight)
-    return Split(
-        "demo", (champion, Variant("challenger", "2", digests[1], weight, shadow)), release="r1", experiment=experiment
-    )
-
-
 def test_traffic_is_split_by_subject_and_may_be_picked(
     serve_generic: Callable[..., Any], root: Path, demo_bundle: tuple[Path, str], tmp_path_factory: Any
 ) -> None:
@@ -148,7 +122,7 @@ def test_traffic_is_split_by_subject_and_may_be_picked(
             assert (headers["x-model-version"], told["model_version"], told["variant"]) == (version, version, variant)
             body = {"inputs": [{"name": "features", "shape": [1, 64], "datatype": "FP32", "data": ROW}]}
             assert ask(served.port, f"/v2/models/demo/versions/{version}/infer", body)[2]["model_version"] == version
-        assert {row.release for row in served.rows.kept} == {"r1"}
+        assert {(row.release, "picked" in row.counts) for row in served.rows.kept} == {("r1", False), ("", True)}
 
 
 def test_only_those_who_may_pick_a_version(
@@ -176,7 +150,7 @@ def test_who_is_not_named_counts_in_experiments_and_who_picks_does_not(
         ask(served.port, "/predict", {"features": [ROW]}, X_Variant="champion")
         drawn, picked = served.rows.kept
     assert (drawn.experiment, drawn.subject) == ("e1", "mine")
-    assert (picked.experiment, picked.subject) == ("", "")
+    assert (picked.experiment, picked.release, picked.subject) == ("", "", "")
 
 
 def test_a_shadow_gets_copies_and_answers_nobody(
