@@ -66,7 +66,9 @@ def look(
         values = _values(plan, metric, seen, past.get(metric.name))
         for arm in plan.treatments:
             pair = values[plan.arms[0].name], values[arm.name]
-            found.append(_finding(plan, needs, metric, arm.name, pair, least_p, health.enough, final))
+            # What a double cannot tell is no number, and told as none.
+            with np.errstate(all="ignore"):
+                found.append(_finding(plan, needs, metric, arm.name, pair, least_p, health.enough, final))
     corrected = corrections.holm([each.p_value for each in found])
     told = judged(plan, found, [float(p) for p in corrected], final and health.enough)
     smallest = {(each.arm, each.metric): each.p_value for each in found}

@@ -63,7 +63,8 @@ def means(control: ArrayLike, treatment: ArrayLike, alpha: float) -> Comparison:
         # Nothing varies: what differs then differs for certain.
         p_value, away = float(difference == 0), 0.0
     else:
-        degrees = variance**2 / sum(part**2 / (len(arm) - 1) for part, arm in zip(parts, (one, two), strict=True))
+        terms = ((part / variance) ** 2 / (len(arm) - 1) for part, arm in zip(parts, (one, two), strict=True))
+        degrees = 1 / sum(terms)
         p_value = float(2 * stats.t.sf(abs(difference) / sqrt(variance), degrees))
         away = float(stats.t.ppf(1 - alpha / 2, degrees)) * sqrt(variance)
     effect = Interval(difference, difference - away, difference + away)
@@ -125,7 +126,7 @@ def cohen_d(control: ArrayLike, treatment: ArrayLike, alpha: float) -> Interval:
     if not pooled > 0:
         return NOTHING
     size = float((two.mean() - one.mean()) / pooled)
-    error = np.sqrt(1 / len(one) + 1 / len(two) + size**2 / (2 * (degrees + 2)))
+    error = np.sqrt(1 / len(one) + 1 / len(two) + size * size / (2 * (degrees + 2)))
     return _around(size, float(error), alpha)
 
 

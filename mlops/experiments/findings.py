@@ -160,7 +160,7 @@ def _always_valid_lift(
         return NOTHING
     factor = float(np.log(treatment.estimate / control.estimate))
     variance = control.variance / control.estimate**2 + treatment.variance / treatment.estimate**2
-    away = float(half_width(variance, mixture / float(control.estimate) ** 2, alpha))
+    away = float(half_width(variance, float(mixture / control.estimate**2), alpha))
     return Interval(*(float(np.expm1(each)) for each in (factor, factor - away, factor + away)))
 
 

@@ -22,6 +22,10 @@ EARLY: Final = 0.1
 """Share of alpha that a fixed size spends on harm before it is reached."""
 MOST_ARMS: Final = 8
 MOST_METRICS: Final = 20
+LEAST_VALUE: Final = 1e-12
+MOST_VALUE: Final = 1e12
+"""Between these, either way, lies what is planned with, and below the latter what users send: beyond, sums of squares
+leave what a double can tell, and one value outweighs all others."""
 
 
 class PlanError(ValueError):
@@ -65,32 +69,32 @@ class Metric:
     history: bool = False
 
     def __post_init__(self) -> None:
-        _ask(NAME.fullmatch(self.name) is not None, "a metric is named by up to 32 letters, digits, _ or -")
-        _ask(self.kind in KINDS, f"the kinds of metrics are {', '.join(KINDS)}")
-        _ask(self.role in get_args(Role) and self.better in get_args(Better), f"{self.name}: role or better is strange")
+        ask(NAME.fullmatch(self.name) is not None, "a metric is named by up to 32 letters, digits, _ or -")
+        ask(self.kind in KINDS, f"the kinds of metrics are {', '.join(KINDS)}")
+        ask(self.role in get_args(Role) and self.better in get_args(Better), f"{self.name}: role or better is strange")
         for source in (self.source, self.per):
-            _ask(
+            ask(
                 SOURCE.fullmatch(source) is not None,
                 f"{self.name}: values come from error, seconds, requests, counts.NAME or outcome.NAME",
             )
-        _ask(
+        ask(
             isfinite(self.minimum_effect) and 0 < self.minimum_effect <= 10,
             f"{self.name}: minimum_effect is in (0, 10]",
         )
-        _ask(0 < self.quantile < 1, f"{self.name}: quantile is in (0, 1)")
-        _ask(self.kind != "quantile" or self.source == "seconds", f"{self.name}: quantiles are of seconds")
-        _ask(
+        ask(0 < self.quantile < 1, f"{self.name}: quantile is in (0, 1)")
+        ask(self.kind != "quantile" or self.source == "seconds", f"{self.name}: quantiles are of seconds")
+        ask(
             not self.history or (self.kind == "continuous" and self.source in REMEMBERED),
             f"{self.name}: history is of continuous metrics of {', '.join(REMEMBERED)}",
         )
-        _ask(self.deviation is None or self.deviation > 0, f"{self.name}: deviation must be more than 0")
+        ask(self.deviation is None or self.deviation > 0, f"{self.name}: deviation must be more than 0")
         self._check_baseline()
 
     def _check_baseline(self) -> None:
         if self.baseline is None:
             return
-        _ask(isfinite(self.baseline) and self.baseline > 0, f"{self.name}: baseline must be more than 0")
-        _ask(self.kind != "binary" or self.baseline < 1, f"{self.name}: baseline of a share is less than 1")
+        ask(isfinite(self.baseline) and self.baseline > 0, f"{self.name}: baseline must be more than 0")
+        ask(self.kind != "binary" or self.baseline < 1, f"{self.name}: baseline of a share is less than 1")
 
     @property
     def sign(self) -> int:
@@ -149,26 +153,26 @@ class Plan:
     method: Method = "sequential"
 
     def __post_init__(self) -> None:
-        _ask(2 <= len(self.arms) <= MOST_ARMS, f"an experiment has 2 to {MOST_ARMS} arms")
-        _ask(self.arms[0].name == CONTROL, f"the first arm is the control and called {CONTROL}")
-        _ask(all(NAME.fullmatch(arm.name) for arm in self.arms), "an arm is named by up to 32 letters, digits, _ or -")
-        _ask(len({arm.name for arm in self.arms}) == len(self.arms), "every arm has a name of its own")
-        _ask(all(0 < arm.weight < 1 for arm in self.arms), "every arm has a weight between 0 and 1")
-        _ask(isclose(sum(arm.weight for arm in self.arms), 1, abs_tol=1e-6), "the weights must sum to 1")
-        _ask(
+        ask(2 <= len(self.arms) <= MOST_ARMS, f"an experiment has 2 to {MOST_ARMS} arms")
+        ask(self.arms[0].name == CONTROL, f"the first arm is the control and called {CONTROL}")
+        ask(all(NAME.fullmatch(arm.name) for arm in self.arms), "an arm is named by up to 32 letters, digits, _ or -")
+        ask(len({arm.name for arm in self.arms}) == len(self.arms), "every arm has a name of its own")
+        ask(all(0 < arm.weight < 1 for arm in self.arms), "every arm has a weight between 0 and 1")
+        ask(isclose(sum(arm.weight for arm in self.arms), 1, abs_tol=1e-6), "the weights must sum to 1")
+        ask(
             all((arm.version, arm.policy) != (self.arms[0].version, self.arms[0].policy) or arm is self.arms[0]
                 for arm in self.arms),
             "an arm must differ from the control in version or policy",
         )  # fmt: skip
-        _ask(1 <= len(self.metrics) <= MOST_METRICS, f"an experiment has 1 to {MOST_METRICS} metrics")
-        _ask(len({each.name for each in self.metrics}) == len(self.metrics), "every metric has a name of its own")
-        _ask(1e-6 <= self.alpha <= 0.2, "alpha is from 0.000001 to 0.2")
-        _ask(0.5 <= self.power <= 0.99, "power is from 0.5 to 0.99")
-        _ask(self.longest_seconds > self.window_seconds >= 0, "the longest duration must exceed the window")
-        _ask(self.least_subjects >= 2, "at least 2 subjects are needed in each arm")
-        _ask(self.method in get_args(Method), "the methods are sequential and fixed")
+        ask(1 <= len(self.metrics) <= MOST_METRICS, f"an experiment has 1 to {MOST_METRICS} metrics")
+        ask(len({each.name for each in self.metrics}) == len(self.metrics), "every metric has a name of its own")
+        ask(1e-6 <= self.alpha <= 0.2, "alpha is from 0.000001 to 0.2")
+        ask(0.5 <= self.power <= 0.99, "power is from 0.5 to 0.99")
+        ask(self.longest_seconds > self.window_seconds >= 0, "the longest duration must exceed the window")
+        ask(self.least_subjects >= 2, "at least 2 subjects are needed in each arm")
+        ask(self.method in get_args(Method), "the methods are sequential and fixed")
         for metric in self.metrics:
-            _ask(
+            ask(
                 self.window_seconds > 0 or not _from_outcomes(metric),
                 f"{metric.name}: outcomes come after the prediction, so the window must be longer than 0",
             )
@@ -207,6 +211,7 @@ def _from_outcomes(metric: Metric) -> bool:
     return metric.source.startswith("outcome.") or (metric.kind == "ratio" and metric.per.startswith("outcome."))
 
 
-def _ask(holds: bool, sentence: str) -> None:
+def ask(holds: bool, sentence: str) -> None:
+    """Raise PlanError with that sentence unless something holds."""
     if not holds:
         raise PlanError(sentence)

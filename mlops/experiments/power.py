@@ -11,13 +11,18 @@ from typing import Final
 
 from scipy import stats
 
-from mlops.experiments.plan import Metric, Plan, PlanError
+from mlops.experiments.plan import LEAST_VALUE, MOST_VALUE, Metric, Plan, PlanError, ask
 from mlops.experiments.quantiles import planned_difference
 from mlops.experiments.sequential import mixture_for, needed_drift
 
 LOOKS: Final = 50
 """Looks that the plan counts with; more of them find an effect a little sooner, and never too often."""
 DAY: Final = 86400.0
+LEAST_EFFECT: Final = 1e-6
+QUANTILES: Final = (1e-4, 1 - 1e-4)
+"""Quantiles that can be planned with."""
+MOST_SUBJECTS: Final = 10**12
+"""More than there are people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +80,12 @@ def duration(plan: Plan, past: Mapping[str, Expected], subjects_a_day: float) ->
         subjects_a_day: New subjects of the endpoint.
 
     Raises:
-        PlanError: Neither plan nor past say what a metric is to be compared with.
+        PlanError: Neither plan nor past say what a metric is to be compared with, or a number is beyond what can be
+            planned with.
     """
     needs = {metric.name: need(plan, metric, _expected(metric, past.get(metric.name))) for metric in plan.metrics}
-    least = ceil(plan.least_subjects / min(arm.weight for arm in plan.arms))
+    ask(plan.least_subjects <= MOST_SUBJECTS, f"least_subjects is {MOST_SUBJECTS:.0e} at most")
+    least = _count("its least number of subjects in every arm", plan.least_subjects / min(a.weight for a in plan.arms))
     subjects = max(least, *(each.subjects for each in needs.values()))
     seconds = (subjects / subjects_a_day * DAY if subjects_a_day > 0 else inf) + plan.window_seconds
     return Duration(needs, subjects, seconds / DAY, seconds <= plan.longest_seconds)
@@ -88,16 +95,18 @@ def need(plan: Plan, metric: Metric, expected: Expected) -> Need:
     """Compute what one metric needs in the smallest of the treatments.
 
     Raises:
-        PlanError: The effect leaves what the metric can be.
+        PlanError: The effect leaves what the metric can be, or a number is beyond what can be planned with.
     """
+    _check(metric, expected)
     change = metric.minimum_effect * (1 if metric.role == "primary" else -1) * metric.sign
     if change <= -1:
         raise PlanError(f"{metric.name}: a value cannot fall by {metric.minimum_effect:.0%} of itself")
     effect, control, treatment = _scale(metric, expected, change)
+    ask(effect > 0, f"{metric.name}: its effect is nothing beside its deviation; give a larger minimum_effect")
     drift = drift_of(plan)
     weight = min(arm.weight for arm in plan.treatments)
     information = (drift / effect) ** 2
-    subjects = ceil(information * (control / plan.arms[0].weight + treatment / weight))
+    subjects = _count(metric.name, information * (control / plan.arms[0].weight + treatment / weight))
     return Need(effect, mixture_for(effect, plan.each(plan.alpha_early), plan.power, LOOKS), subjects)
 
 
@@ -123,6 +132,28 @@ def _scale(metric: Metric, expected: Expected, change: float) -> tuple[float, fl
         return abs(base * change), base * (1 - base), other * (1 - other)
     variance = expected.deviation**2
     return abs(base * change), variance, variance
+
+
+def _check(metric: Metric, expected: Expected) -> None:
+    """Refuse what could be computed with no more, or would ask for what nobody can have."""
+    least, most = QUANTILES
+    ask(metric.minimum_effect >= LEAST_EFFECT, f"{metric.name}: minimum_effect is {LEAST_EFFECT:.0e} at least")
+    ask(metric.kind != "quantile" or least <= metric.quantile <= most, f"{metric.name}: quantile is in {QUANTILES}")
+    for name, value in (("baseline", expected.baseline), ("deviation", expected.deviation)):
+        ask(
+            LEAST_VALUE <= abs(value) <= MOST_VALUE,
+            f"{metric.name}: its {name} is {value:.4g}, and plans are of {LEAST_VALUE:.0e} to {MOST_VALUE:.0e}; "
+            "measure it in another unit",
+        )
+
+
+def _count(what: str, subjects: float) -> int:
+    ask(
+        subjects <= MOST_SUBJECTS,
+        f"{what} would take {subjects:.0e} subjects, and {MOST_SUBJECTS:.0e} are the most; give a larger "
+        "minimum_effect, a smaller deviation, fewer least_subjects, or larger weights",
+    )
+    return ceil(subjects)
 
 
 def _expected(metric: Metric, past: Expected | None) -> Expected:

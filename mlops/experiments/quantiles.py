@@ -22,6 +22,8 @@ Floats = NDArray[np.float64]
 FARTHEST: Final = 8.0
 """Bound of what is looked for, as a logarithm: a factor of almost 3,000."""
 HALVINGS: Final = 40
+APART: Final = 50.0
+"""Standard deviations from which two arms have nothing in common, so that more of them change no share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def planned_difference(quantile: float, spread: float, effect: float) -> float:
         spread: Standard deviation of the logarithms.
         effect: Logarithm of the treatment's times over the control's.
     """
-    shift = effect / spread
+    shift = float(np.clip(effect / spread, -APART, APART))
     around = float(stats.norm.ppf(quantile))
     bound = optimize.brentq(
         lambda at: stats.norm.cdf(at) + stats.norm.cdf(at - shift) - 2 * quantile,

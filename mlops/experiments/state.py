@@ -109,7 +109,7 @@ def stop(experiment: Experiment, now: float, why: str) -> Experiment:
 
 def free(experiment: Experiment) -> Experiment:
     """Note that the split is not the experiment's any more."""
-    return _moved(experiment, holds=False)
+    return _moved(experiment, holds=False, note="")
 
 
 def decide(experiment: Experiment, decision: Decision, arm: str) -> Experiment:

@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from mlops.audit import AuditLog
 from mlops.database import Database
 from mlops.experiments.observations import Outcome
+from mlops.experiments.plan import MOST_VALUE
 from mlops.experiments.state import DRAFT, RUNNING, Experiment, looked
 from mlops.experiments.table import COLUMNS, EXPERIMENTS, OUTCOMES, experiment_of, row_of
 from mlops.rollout.state import IllegalMove
@@ -128,10 +129,12 @@ class ExperimentStore:
             return len(connection.execute(new, rows).all()) if rows else 0
 
     def outcomes(self, identity: str) -> "Sequence[Outcome]":
-        """Return what users have said."""
-        asked = sa.select(OUTCOMES.c.time, OUTCOMES.c.subject, OUTCOMES.c.name, OUTCOMES.c.value)
+        """Return what users have said, without values beyond `MOST_VALUE`, which used to be taken."""
+        asked = sa.select(OUTCOMES.c.time, OUTCOMES.c.subject, OUTCOMES.c.name, OUTCOMES.c.value).where(
+            OUTCOMES.c.experiment == identity, OUTCOMES.c.value.between(-MOST_VALUE, MOST_VALUE)
+        )
         with self.database.reading() as connection:
-            return [Outcome(*row) for row in connection.execute(asked.where(OUTCOMES.c.experiment == identity))]
+            return [Outcome(*row) for row in connection.execute(asked)]
 
     def forget_outcomes(self, keep_seconds: float) -> None:
         """Delete what users said of the subjects of experiments that were stopped so long ago."""

@@ -110,6 +110,11 @@ def decide(plan: Plan, found: Sequence[Judged], health: Health, progress: Progre
     return Verdict("wait", "", _wait(plan, progress, health), reasons)
 
 
+def harmful(verdict: Verdict, harm: str) -> Verdict:
+    """Return the answer where an arm does harm, whatever else was found: part of a sentence says which, and how."""
+    return Verdict("roll back", "", f"Roll back: {harm}.", (harm, *verdict.reasons), harm)
+
+
 def _over(plan: Plan, progress: Progress) -> str:
     """Say why there is nothing more to wait for; empty where there is."""
     if progress.seconds >= plan.longest_seconds:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from mlops.experiments.plan import MOST_ARMS, MOST_METRICS, Arm, Better, Kind, Method, Metric, Role
+from mlops.experiments.plan import MOST_ARMS, MOST_METRICS, MOST_VALUE, Arm, Better, Kind, Method, Metric, Role
 from mlops.experiments.state import DECIDED, DRAFT, STATES, STOPPED, Experiment
 from mlops.experiments.table import needs_told
 from services.control.endpoints import EndpointName
@@ -97,7 +97,13 @@ class OutcomeRequest(BaseModel, extra="forbid"):
 
     subject: str = Field(min_length=1, max_length=256, description="As in `X-Subject-Id`; kept as a keyed hash alone.")
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="The metric's source is `outcome.` and this.")
-    value: float = Field(1.0, allow_inf_nan=False)
+    value: float = Field(
+        1.0,
+        ge=-MOST_VALUE,
+        le=MOST_VALUE,
+        allow_inf_nan=False,
+        description="In a unit in which it is no larger: sums of squares must stay what a double can tell.",
+    )
     time: AwareDatetime | None = Field(
         None, description="When; now unless given. With it, sending the same again changes nothing."
     )

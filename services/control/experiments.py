@@ -14,11 +14,12 @@ from mlops.experiments.store import ExperimentStore
 from mlops.predictions.subject import pseudonym, subject_key
 from mlops.registry.version import NAME_PATTERN
 from mlops.settings import Settings
-from services.asgi.errors import ForeignOrigin, StrangeHost, UnknownParameter
+from services.asgi.errors import ForeignOrigin, StrangeHost, UnknownEndpoint, UnknownParameter
 from services.asgi.parameters import only
 from services.asgi.problems import described, responses
 from services.control.actor import Acting
 from services.control.approvals import IDENTITY
+from services.control.endpoints import model_of
 from services.control.experiment_planning import ExperimentPlanner
 from services.control.experiment_views import (
     DecisionRequest,
@@ -54,12 +55,14 @@ def experiments_router(settings: Settings, planner: ExperimentPlanner) -> APIRou
         prefix="/v1/experiments", tags=["experiments"], responses={**responses(StrangeHost, UnknownParameter), **AWAY}
     )
 
-    @router.get("", dependencies=[Depends(only("endpoint", "most"))])
+    @router.get("", responses=responses(UnknownEndpoint), dependencies=[Depends(only("endpoint", "most"))])
     async def experiments(
         endpoint: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
         most: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> ExperimentList:
         """List the newest experiments, newest first."""
+        if endpoint is not None:
+            model_of(endpoint, settings.registry)
         found = await asked(lambda: store.list(endpoint, most))
         return ExperimentList(experiments=[ExperimentView.of(each) for each in found])
 
@@ -76,19 +79,21 @@ def experiments_router(settings: Settings, planner: ExperimentPlanner) -> APIRou
         """Tell how an experiment stands: a sentence, and the numbers under it."""
         return ExperimentView.of(await asked(lambda: store.get(identity)))
 
-    _add_moves(router, store)
+    _add_moves(router, planner)
     _add_outcomes(router, store, _hashed(settings), planner.clock)
     return router
 
 
-def _add_moves(router: APIRouter, store: ExperimentStore) -> None:
+def _add_moves(router: APIRouter, planner: ExperimentPlanner) -> None:
+    store = planner.store
+
     @router.post("/{identity}/start", responses=MOVED, dependencies=[Depends(only())])
     async def start_experiment(identity: Identity, actor: Acting, how: Start) -> ExperimentView:
-        """Start a draft. One that could not end within its longest duration is refused unless it is forced."""
-        moved = await asked(
-            lambda: store.act(identity, actor, "start", lambda each, now: state.start(each, now, how.force))
-        )
-        return ExperimentView.of(moved)
+        """Start a draft. One that could not end within its longest duration is refused unless it is forced.
+
+        An arm whose version or policy asks for approvals is refused until a release of both has got them.
+        """
+        return ExperimentView.of(await asked(lambda: planner.start(identity, actor, how.force)))
 
     @router.post("/{identity}/stop", responses=MOVED, dependencies=[Depends(only())])
     async def stop_experiment(identity: Identity, actor: Acting, word: Word) -> ExperimentView:

@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from mlops.experiments.analysis import Look
 from mlops.experiments.state import Experiment
 
-CAUSES: Final = ("answer", "ratio", "guardrail", "champion", "version", "person")
-"""Why an experiment is stopped: it has an answer, its sample ratio is wrong, a guardrail is broken, another version is
-champion, a version cannot be brought or loaded, somebody says so."""
+CAUSES: Final = ("answer", "ratio", "guardrail", "privacy", "champion", "version", "person")
+"""Why an experiment is stopped: it has an answer, its sample ratio is wrong, a guardrail is broken, an arm hides less
+than the champion, another version is champion, a version cannot be brought or loaded, somebody says so."""
 
 
 def cause(look: Look) -> str:

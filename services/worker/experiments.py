@@ -7,28 +7,34 @@ between any two lines. That a split may be held is noted before it is claimed, a
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from mlops.database import Database
+from mlops.database import Database, DatabaseAway
 from mlops.experiments import analysis, state
 from mlops.experiments.analysis import Look
 from mlops.experiments.observations import observe
+from mlops.experiments.privacy import PrivacyGuard
 from mlops.experiments.reading import PredictionReader
 from mlops.experiments.state import RUNNING, Experiment
 from mlops.experiments.store import ExperimentStore
 from mlops.experiments.table import TABLES
 from mlops.experiments.telling import told
+from mlops.experiments.verdict import harmful
 from mlops.metrics import Metrics
 from mlops.predictions.recorder import database_of
-from mlops.registry.bundle import BundleError, installed, on_disk
+from mlops.predictions.store import PredictionStore
+from mlops.registry.bundle import installed, on_disk
+from mlops.rollout.state import MOST_NOTE
 from mlops.rollout.store import Conflict, ReleaseStore
 from mlops.rollout.traffic import CHAMPION, Split, SplitError, Variant, read_split, remove_split, write_split
 from mlops.settings import Settings
 from services.worker.experiment_metrics import ExperimentMetrics, cause
+from services.worker.releases import JUDGED
 from services.worker.rounds import Round
 
 SPARING: Final = 20.0
@@ -48,6 +54,7 @@ class ExperimentLoop:
         look_seconds: Pause between two looks at one experiment.
         prepare_seconds: How long the versions of the arms may take to be brought.
         keep_seconds: How long outcomes are kept after an experiment has been stopped.
+        privacy: Finds arms that hide less than the champion.
         collectors: Where its metrics are registered.
     """
 
@@ -60,6 +67,7 @@ class ExperimentLoop:
         look_seconds: float,
         prepare_seconds: float,
         keep_seconds: float,
+        privacy: PrivacyGuard,
         collectors: CollectorRegistry,
     ) -> None:
         self._experiments = experiments
@@ -69,6 +77,7 @@ class ExperimentLoop:
         self._look_seconds = look_seconds
         self._prepare_seconds = prepare_seconds
         self._keep_seconds = keep_seconds
+        self._privacy = privacy
         self._metrics = ExperimentMetrics(collectors)
         self._tidied = -TIDY_SECONDS
         self._past: dict[str, Mapping[str, Mapping[str, float]]] = {}
@@ -76,6 +85,8 @@ class ExperimentLoop:
 
     def tick(self, now: float) -> None:
         """Look once at every experiment that runs, or that may still hold a split.
+
+        An experiment that something goes wrong with keeps no other from being carried on; its note says what it is.
 
         Raises:
             mlops.database.DatabaseAway: A database does not answer. Everything stays as it is.
@@ -94,9 +105,15 @@ class ExperimentLoop:
         except Conflict:
             # A person was quicker: the next tick sees what he did.
             return
-        except (BundleError, SplitError, OSError) as error:
-            told = {"experiment": experiment.identity, "reason": str(error)}
-            log.error("an experiment could not be carried on", extra=told)
+        except DatabaseAway:
+            raise
+        except Exception as error:
+            # Whatever it is: the others go on.
+            note = f"it could not be carried on: {type(error).__name__}: {error}"[:MOST_NOTE]
+            if note != experiment.note:
+                # Once, and not at every tick for as long as it lasts.
+                log.exception("an experiment could not be carried on", extra={"experiment": experiment.identity})
+            self._experiments.note(self._experiments.get(experiment.identity), note)
 
     def _carry(self, experiment: Experiment, now: float) -> None:
         if experiment.state != RUNNING:
@@ -166,18 +183,33 @@ class ExperimentLoop:
             self._experiments.note(experiment, f"version {version} is being brought")
 
     def _look(self, experiment: Experiment, now: float) -> None:
+        if harm := self._privacy.harm(experiment, experiment.began or now, now):
+            # Traffic first: figures that cannot be computed keep nobody's face open.
+            self._take_back(experiment)
+            self._stop(self._last_look(replace(experiment, stopped=now), harm), now, harm, "privacy")
+            return
+        # One that fails has its pause, too.
+        self._next[experiment.identity] = now + self._look_seconds
         look = self._seen(experiment, now)
         experiment = self._experiments.keep_look(experiment, told(look), look.least_p, now)
+        self._experiments.note(experiment, "")
         self._metrics.looked(experiment, look)
         if look.verdict.answer != "wait":
             self._stop(experiment, now, look.verdict.stop or look.verdict.sentence, cause(look))
 
-    def _last_look(self, experiment: Experiment) -> Experiment:
+    def _last_look(self, experiment: Experiment, harm: str = "") -> Experiment:
+        """Look at what came until the end, if that can be done: it keeps nobody's traffic."""
         stopped = experiment.stopped
         if experiment.began is None or stopped is None or (experiment.looked or 0.0) >= stopped:
             return experiment
-        look = self._seen(experiment, stopped)
-        return self._experiments.keep_look(experiment, told(look), look.least_p, stopped)
+        try:
+            look = self._seen(experiment, stopped)
+            if harm:
+                look = replace(look, verdict=harmful(look.verdict, harm))
+            return self._experiments.keep_look(experiment, told(look), look.least_p, stopped)
+        except Exception:
+            log.exception("the last look at an experiment failed", extra={"experiment": experiment.identity})
+            return experiment
 
     def _seen(self, experiment: Experiment, now: float) -> Look:
         plan, began = experiment.plan, experiment.began or now
@@ -243,6 +275,7 @@ def experiments_round(settings: Settings, metrics: Metrics) -> Round:
         settings.experiments.tick_seconds,
         settings.rollout.prepare_seconds,
         settings.predictions.keep_seconds,
+        PrivacyGuard(PredictionStore(predictions).windows, settings.rollout, JUDGED),
         metrics.registry,
     )
 

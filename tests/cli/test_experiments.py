@@ -39,11 +39,11 @@ def test_it_says_what_it_needs_and_refuses_what_could_not_end(masker: Callable[.
 
 
 def test_from_start_to_decision(masker: Callable[..., Result], tmp_path: Path) -> None:
-    started = masker(*START, "--as", "ada", "--force", "--policy", "threshold=0.3", "--json")
+    started = masker(*START, "--as", "ada", "--force", "--policy", "threshold=0.1", "--json")
     assert started.exit_code == 0, started.output
     told = json.loads(started.stdout)
     assert told["state"] == "running"
-    assert told["arms"][1]["policy"] == {"threshold": 0.3}
+    assert told["arms"][1]["policy"] == {"threshold": 0.1}
     shown = masker("status", "faces").stdout
     assert "champion (version 1, 50%) against challenger (version 2, 50%): running" in shown
     assert "There is no look at it yet." in shown
@@ -58,7 +58,7 @@ def test_a_file_says_the_rest(masker: Callable[..., Result], tmp_path: Path) -> 
     plan = tmp_path / "plan.json"
     arms = [
         {"name": name, "version": "2", "weight": 0.25, "policy": {"threshold": t}}
-        for name, t in (("a", 0.2), ("b", 0.3))
+        for name, t in (("a", 0.2), ("b", 0.1))
     ]
     plan.write_text(json.dumps({"arms": arms, "subjects_a_day": 9000, "longest_days": 14}))
     told = json.loads(
@@ -73,6 +73,12 @@ def test_a_metric_that_cannot_be_read_is_wrong_usage(closed_port: int, metric: s
     started = ["experiment", "start", "faces", "--reason", "why", "--version", "2", "--metric", metric]
     ended = CliRunner().invoke(app, [*started, "--url", f"http://127.0.0.1:{closed_port}"])
     assert (ended.exit_code, "NAME=" in ended.stderr) == (2, True)
+
+
+def test_a_number_that_nobody_can_plan_with_is_told(masker: Callable[..., Result]) -> None:
+    metric = ("--metric", "a=continuous:seconds,baseline=1e300,deviation=1")
+    ended = masker("start", "faces", "--version", "2", "--reason", "why", *metric, "--as", "ada")
+    assert (ended.exit_code, "baseline is 1e+300" in ended.stderr) == (1, True)
 
 
 def test_what_is_not_there_is_told(masker: Callable[..., Result], tmp_path: Path) -> None:

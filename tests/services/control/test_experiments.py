@@ -20,6 +20,8 @@ from mlops.settings import Settings
 
 ADA = {"X-Actor": "ada"}
 ERRORS = {"name": "errors", "kind": "binary", "source": "error", "baseline": 0.05, "minimum_effect": 0.5}
+SECONDS = {"name": "seconds", "kind": "continuous", "source": "seconds", "baseline": 1.0, "deviation": 1.0}
+SLOW = {"name": "slow", "kind": "quantile", "source": "seconds", "deviation": 1e10}
 WANTED: dict[str, Any] = {
     "endpoint": "faces", "reason": "fewer errors?", "arms": [{"version": "2"}], "metrics": [ERRORS],
     "subjects_a_day": 5000,
@@ -63,6 +65,39 @@ def test_one_that_could_not_end_is_refused_unless_forced(control: TestClient) ->
     assert moved(control, told["id"], "start", force=True).json()["forced"] is True
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"version": "3"}, "2 people must approve of arm challenger"),
+        ({"version": "1", "policy": {"threshold": 0.99}}, "release start faces 1 --policy threshold=0.99 -m"),
+        ({"version": "3", "policy": {"threshold": 0.1}}, "release start faces 3 --policy threshold=0.1 -m"),
+    ],
+)
+def test_an_arm_that_a_release_would_need_approvals_for_needs_them_too(
+    control: TestClient, shelf: Any, asked: dict[str, Any], told: str
+) -> None:
+    shelf.put("face-detector", "3", risk_level="high")
+    identity = planned(control, arms=[asked | {"weight": 0.99}])["id"]
+
+    def released(wanted: dict[str, Any]) -> str:
+        answer = control.post("/v1/releases", json={"endpoint": "faces", "reason": "why not?"} | wanted, headers=ADA)
+        return str(answer.json()["approval_id"])
+
+    another, same = released({"version": "3", "policy": {"threshold": 0.15}}), released(asked)
+    for approval, actor in ((another, "bob"), (another, "eve"), (same, "bob"), (same, "eve")):
+        refused = moved(control, identity, "start", force=True)
+        assert (refused.status_code, told in refused.json()["detail"]) == (409, True), refused.text
+        voted = control.post(f"/v1/approvals/{approval}/approve", json={"reason": "seen"}, headers={"X-Actor": actor})
+        assert voted.status_code == 200
+    assert moved(control, identity, "start", force=True).json()["state"] == "running"
+
+
+def test_a_version_that_serves_needs_no_approval_for_what_it_is(control: TestClient, shelf: Any) -> None:
+    shelf.put("face-detector", "1", risk_level="high")
+    identity = planned(control, arms=[{"policy": {"threshold": 0.1}}])["id"]
+    assert moved(control, identity, "start").json()["state"] == "running"
+
+
 def test_it_is_stopped_and_decided_and_the_audit_log_has_it(control: TestClient) -> None:
     identity = planned(control)["id"]
     assert moved(control, identity, "decide", decision="roll back", reason="no").status_code == 409
@@ -90,6 +125,16 @@ def test_it_is_stopped_and_decided_and_the_audit_log_has_it(control: TestClient)
         ({"metrics": [ERRORS | {"kind": "mode"}]}, 422, "metrics.0.kind"),
         ({"longest_days": 31}, 422, "predictions are kept for 30.0 days"),
         ({"endpoint": "voices"}, 409, "no champion"),
+        ({"endpoint": "face-detector"}, 404, "use faces"),
+        ({"metrics": [SECONDS | {"baseline": 1e200}]}, 422, "baseline is 1e+200"),
+        ({"metrics": [SECONDS | {"baseline": 1e-300}]}, 422, "measure it in another unit"),
+        ({"metrics": [SECONDS | {"deviation": 1e200}]}, 422, "deviation is 1e+200"),
+        ({"metrics": [SECONDS | {"minimum_effect": 1e-300}]}, 422, "minimum_effect is 1e-06 at least"),
+        ({"metrics": [SLOW | {"quantile": 1e-300}]}, 422, "quantile is in"),
+        ({"metrics": [SLOW | {"deviation": 1e12, "minimum_effect": 1e-6}]}, 422, "give a larger minimum_effect"),
+        ({"least_subjects": 10**400}, 422, "least_subjects is 1e+12 at most"),
+        ({"arms": [{"version": "2", "weight": 1e-13}]}, 422, "larger weights"),
+        ({"endpoint": "voice-masker", "arms": [{"policy": {"style": "disguise"}}]}, 404, "use voices"),
     ],
 )
 def test_what_makes_no_sense_is_a_problem(
@@ -104,6 +149,7 @@ def test_what_makes_no_sense_is_a_problem(
 def test_strangers_and_strange_parameters_are_refused(control: TestClient) -> None:
     assert control.post("/v1/experiments", json=WANTED).status_code == 422
     assert control.get("/v1/experiments?endpiont=faces").status_code == 422
+    assert "use faces" in control.get("/v1/experiments?endpoint=face-detector").json()["detail"]
     assert control.get(f"/v1/experiments/{'0' * 32}").status_code == 404
 
 
@@ -139,7 +185,9 @@ def test_outcomes_are_kept_under_the_hash_that_rows_have(control: TestClient, se
     moved(control, identity, "start")
     assert moved(control, identity, "outcomes", outcomes=[said, said | {"value": 0}]).json() == {"taken": 1}
     assert moved(control, identity, "outcomes", outcomes=[said]).json() == {"taken": 0}
-    assert moved(control, identity, "outcomes", outcomes=[said | {"value": "NaN"}]).status_code == 422
+    for value in ("NaN", 1e200, -1.1e12):
+        refused = moved(control, identity, "outcomes", outcomes=[said | {"value": value}])
+        assert (refused.status_code, "outcomes.0.value" in refused.text) == (422, True)
     database = Database(settings.database, TABLES)
     outcome = ExperimentStore(database).outcomes(identity)[0]
     database.close()

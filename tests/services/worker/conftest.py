@@ -9,6 +9,7 @@ from mlops.jobs.table import TABLES
 from mlops.settings import Settings
 from services.worker import loop
 from tests.patience import PATIENCE_SECONDS
+from tests.services.worker.experiment_world import Place
 from tests.services.worker.release_world import World
 
 
@@ -50,3 +51,11 @@ def worlds(tmp_path: Path) -> Iterator[Callable[[], World]]:
 @pytest.fixture
 def world(worlds: Callable[[], World]) -> World:
     return worlds()
+
+
+@pytest.fixture
+def here(tmp_path: Path, trained: Path) -> Iterator[Place]:
+    made = Place(tmp_path, trained)
+    yield made
+    made.platform.close()
+    made.predictions.close()

@@ -1,147 +1,19 @@
 """The loop of experiments over real databases, real bundles and the real file that serving reads."""
 
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
-import numpy as np
 import pytest
-import sqlalchemy as sa
-from prometheus_client import CollectorRegistry
 
-from mlops.database import Database
 from mlops.experiments import state
 from mlops.experiments.observations import Outcome
-from mlops.experiments.plan import Arm, Metric, Plan
-from mlops.experiments.power import duration
-from mlops.experiments.reading import PredictionReader
-from mlops.experiments.state import Experiment
-from mlops.experiments.store import ExperimentStore
-from mlops.experiments.table import TABLES
+from mlops.experiments.plan import Metric
 from mlops.metrics import Metrics
-from mlops.predictions.recorder import database_of
 from mlops.predictions.row import Prediction, new_identity
-from mlops.predictions.table import PREDICTIONS
-from mlops.registry.bundle import open_bundle, place, point
-from mlops.rollout.router import choose
-from mlops.rollout.store import ReleaseStore
+from mlops.registry.bundle import point
 from mlops.rollout.traffic import effective, read_split
-from mlops.settings import Settings, load_settings
-from services.worker.experiment_metrics import CAUSES
-from services.worker.experiments import ExperimentLoop, experiments_round
-
-MODEL = "face-detector"
-NOW = 1_000_000.0
-ERRORS = Metric("errors", "binary", "error", baseline=0.2, minimum_effect=0.5)
-
-
-@dataclass
-class Place:
-    """A platform with two versions on disk, of which the first is champion."""
-
-    root: Path
-    digest: str
-    platform: Database
-    predictions: Database
-    experiments: ExperimentStore
-    releases: ReleaseStore
-
-    def reader(self) -> PredictionReader:
-        return PredictionReader(self.predictions, 1e6)
-
-    def loop(self) -> ExperimentLoop:
-        self.collectors = CollectorRegistry()
-        reader = self.reader()
-        return ExperimentLoop(self.experiments, self.releases, reader, self.root, 60.0, 120.0, 1000.0, self.collectors)
-
-    def shown(self, name: str, **labels: str) -> float | None:
-        return self.collectors.get_sample_value(f"masker_experiment{name}", labels)
-
-    def causes(self) -> dict[str, float]:
-        """Give how many experiments were stopped, by why."""
-        counted = {each: self.shown("s_stopped_total", cause=each) or 0.0 for each in CAUSES}
-        return {name: count for name, count in counted.items() if count}
-
-    def started(
-        self, *metrics: Metric, policy: dict[str, float] | None = None, window_seconds: float = 0.0
-    ) -> Experiment:
-        arms = (Arm("champion", "1", 0.5, self.digest), Arm("challenger", "2", 0.5, self.digest, policy or {}))
-        plan = Plan("faces", MODEL, arms, metrics or (ERRORS,), 0.05, 0.8, 1e6, window_seconds, 50)
-        # The name is the salt of the split: a new one each time would draw other subjects, and some day odd ones.
-        made = Experiment("e" * 32, plan, duration(plan, {}, 1e5), "draft", "ada", "to know", NOW)
-        self.experiments.create(made)
-        return self.experiments.act(made.identity, "ada", "start", lambda each, _: state.start(each, NOW))
-
-    def now(self, experiment: Experiment) -> Experiment:
-        return self.experiments.get(experiment.identity)
-
-    def write(self, rows: list[Prediction]) -> None:
-        told = [
-            {column.name: getattr(each, column.name) for column in PREDICTIONS.columns if column.name != "faces"}
-            | {"faces": each.counts.get("faces")}
-            for each in rows
-        ]
-        with self.predictions.transaction() as connection:
-            connection.execute(sa.insert(PREDICTIONS), told)
-
-    def serve(self, subjects: int, rates: dict[str, float], seed: int = 1) -> None:
-        """Answer requests as serving does, and write their rows."""
-        split = effective(self.root, MODEL)
-        assert split is not None
-        random = np.random.default_rng(seed)
-        rows = []
-        for number in range(subjects):
-            subject = f"{seed}-{number}"
-            variant = choose(split, subject)
-            failed = random.random() < rates[variant.name]
-            rows.append(row(split.experiment, subject, variant.name, "failed" if failed else "ok", number))
-        self.write(rows)
-
-
-def row(experiment: str, subject: str, variant: str, outcome: str, number: int, **more: object) -> Prediction:
-    return Prediction(
-        new_identity(), NOW + number / 1000, "faces", MODEL, "1", variant, "", experiment, subject, outcome, 200, 0.05,
-        {}, {"faces": 1.0}, **more,
-    )  # fmt: skip
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return load_settings(
-        environ={
-            "MASKER_DATABASE__URL": f"sqlite:///{tmp_path}/platform.db",
-            "MASKER_REGISTRY__BUNDLES_PATH": str(tmp_path / "bundles"),
-            "MASKER_PREDICTIONS__URL": f"sqlite:///{tmp_path}/predictions.db",
-        }
-    )
-
-
-@dataclass
-class Clock:
-    """Time that passes when a test says so."""
-
-    now: float = NOW + 62
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def here(settings: Settings, trained: Path, clock: Clock) -> Iterator[Place]:
-    root, digest = settings.registry.bundles_path, open_bundle(trained, "1").digest
-    for version in ("1", "2"):
-        place(trained, root, MODEL, version, digest)
-    point(root, MODEL, "1", digest)
-    platform, predictions = Database(settings.database, TABLES), database_of(settings.predictions)
-    yield Place(root, digest, platform, predictions, ExperimentStore(platform, clock), ReleaseStore(platform))
-    platform.close()
-    predictions.close()
+from services.worker.experiments import experiments_round
+from tests.services.worker.experiment_world import ERRORS, MODEL, NOW, Place, row
 
 
 def test_a_better_arm_gets_its_share_is_found_and_gives_the_split_back(here: Place) -> None:
@@ -245,7 +117,7 @@ def test_a_person_stops_it_and_the_split_goes(here: Place) -> None:
     assert here.causes() == {"person": 1}
 
 
-def test_outcomes_count_and_are_forgotten_some_time_after_the_end(here: Place, clock: Clock) -> None:
+def test_outcomes_count_and_are_forgotten_some_time_after_the_end(here: Place) -> None:
     kept = Metric("kept", "binary", "outcome.kept", better="higher", baseline=0.5, minimum_effect=0.2)
     experiment, loop = here.started(kept, window_seconds=30.0), here.loop()
     loop.tick(NOW)
@@ -255,10 +127,10 @@ def test_outcomes_count_and_are_forgotten_some_time_after_the_end(here: Place, c
     here.experiments.add_outcomes(experiment.identity, said)
     loop.tick(NOW + 61)
     assert here.now(experiment).look["answer"] == "ship"
-    clock.now += 999
+    here.clock.now += 999
     here.loop().tick(NOW + 62)
     assert len(here.experiments.outcomes(experiment.identity)) == len(said)
-    clock.now += 2
+    here.clock.now += 2
     here.loop().tick(NOW + 63)
     assert here.experiments.outcomes(experiment.identity) == []
 
@@ -328,9 +200,9 @@ def test_a_loop_that_was_killed_anywhere_is_taken_up_by_the_next(here: Place, mo
     assert read_split(here.root, MODEL) == split
 
 
-def test_the_round_runs_over_the_settings(settings: Settings, here: Place) -> None:
+def test_the_round_runs_over_the_settings(here: Place) -> None:
     experiment = here.started()
-    each = experiments_round(settings, Metrics())
+    each = experiments_round(here.settings, Metrics())
     each.run()
     assert here.now(experiment).began is not None
     each.close()
