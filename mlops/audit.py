@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
-from pydantic_core import to_json
+from pydantic import TypeAdapter
 
 from mlops.database import Database
 
@@ -40,6 +40,7 @@ LOCK: Final = 7310559
 END_OF_TIME: Final = 253402300800.0
 """The first second of the year 10000, which nothing tells any more."""
 _REFUSAL: Final = "the audit log only grows"
+_JSON: Final = TypeAdapter[Any](Any)
 
 
 def _ddl(statement: str, dialect: str) -> sa.schema.ExecutableDDLElement:
@@ -223,7 +224,7 @@ def _details(text: str) -> Mapping[str, Any] | None:
     """Read details; None for those that somebody has made unreadable, or such that nobody could be told them."""
     try:
         read = dict(json.loads(text))
-        to_json(read)
+        _JSON.dump_json(read)
     except (ValueError, TypeError, RecursionError):
         return None
     return read
