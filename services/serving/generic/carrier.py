@@ -16,7 +16,7 @@ from mlops.generic.loading import GenericModel
 from mlops.generic.tensors import BadInput
 from mlops.logging import request_id
 from services.asgi.body import read_media
-from services.asgi.errors import RequestError
+from services.asgi.errors import Busy, RequestError
 from services.serving.endpoints import Chosen
 from services.serving.generic.bodies import json_bytes
 from services.serving.generic.calls import HEADER_LENGTH, Call, Kind, Reply
@@ -117,12 +117,13 @@ class Carrier:
         try:
             await self._run(ticket)
         except RequestError as error:
-            ticket.error = error
             ticket = await self._spared(ticket, error)
+        except Late:
+            ticket = await self._spared(ticket, Busy("it waited longer than it was worth"), has_waited=True)
         return self.predictor.end(ticket)
 
     async def _run(self, ticket: Ticket) -> None:
-        """Have a ticket run where it is worth it; raises Busy."""
+        """Have a ticket run where it is worth it; raises Busy and Late."""
         if self.predictor.is_quick(ticket):
             self.predictor.run([ticket])
             return
@@ -131,14 +132,15 @@ class Carrier:
         usual = _seconds(ticket, endpoint.champion()) if endpoint is not None and is_candidate else None
         await self.pool.run(partial(self.predictor.run, [ticket]), _seconds(ticket, chosen), usual)
 
-    async def _spared(self, ticket: Ticket, error: RequestError) -> Ticket:
+    async def _spared(self, ticket: Ticket, error: RequestError, *, has_waited: bool = False) -> Ticket:
         """Return the ticket that answers what was refused: the champion's, where what a candidate costs is why."""
+        ticket.error = error
         stand_in = partial(self.predictor.stand_in, ticket, error)
         other = await asyncio.to_thread(stand_in) if len(ticket.call.body) >= LARGE_BYTES else stand_in()
         # The champion would have waited for a thread, too, for what nobody foresaw.
-        if other is None or (isinstance(error, Late) and not self.predictor.is_quick(other)):
+        if other is None or (has_waited and not self.predictor.is_quick(other)):
             return ticket
-        with suppress(RequestError):
+        with suppress(RequestError, Late):
             await self._run(other)
             return ticket if other.error is not None else other
         return ticket

@@ -9,8 +9,8 @@ from math import ceil
 from services.asgi.errors import Busy
 
 
-class Late(Busy):
-    """Work has waited longer than is promised."""
+class Late(Exception):
+    """Work has waited longer than is promised, and was not done."""
 
 
 class Pool:
@@ -62,7 +62,7 @@ class Pool:
             self._pending_seconds = max(0.0, self._pending_seconds - seconds)
             self._usual_seconds = max(0.0, self._usual_seconds - usual)
         if not done:
-            raise Late("it waited longer than it was worth")
+            raise Late
 
     def _check(self, *, is_champion: bool) -> None:
         if self._pending < self._threads:
