@@ -12,20 +12,8 @@ from mlops.predictions.row import Prediction, new_identity
 from mlops.predictions.store import EXPIRE_ROWS, SAMPLE, Judgement, PredictionStore, Query, finding, grouping
 from mlops.predictions.table import PREDICTIONS
 from mlops.predictions.writer import Writer
-from mlops.rollout.guard import Guards, Moments, judge
-
-GUARDS = Guards(
-    most_error_increase=0.01,
-    most_latency_ratio=1.3,
-    latency_quantile=0.9,
-    most_open_increase=0.0,
-    most_detection_drop=0.1,
-    most_utility_drop=1.0,
-    minimum=50,
-    minimum_judged=0,
-    significance=1e-4,
-    open_significance=5e-4,
-)
+from mlops.rollout.guard import Moments, judge
+from tests.mlops.guards import GUARDS
 
 
 @pytest.fixture

@@ -8,20 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mlops.rollout.guard import Guards, GuardVerdict, Moments, Window, judge
+from mlops.rollout.guard import GuardVerdict, Moments, Window, judge
+from tests.mlops.guards import GUARDS
 
-GUARDS = Guards(
-    most_error_increase=0.01,
-    most_latency_ratio=1.3,
-    latency_quantile=0.9,
-    most_open_increase=0.0,
-    most_detection_drop=0.1,
-    most_utility_drop=0.05,
-    minimum=50,
-    minimum_judged=0,
-    significance=1e-4,
-    open_significance=5e-4,
-)
 LOOKS = (10, 50, 100, 200, 400, 700, 1000, 1500, 2000)
 """Requests of the candidate at each look of a simulated step."""
 
