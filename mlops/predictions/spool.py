@@ -4,7 +4,8 @@
     <root>/<process>/<number>.rows   a segment: a line is rows that are alike, as JSON
 
 A segment is whole once it is sealed. A process that was killed leaves its folder, and its lock falls open: whoever gets
-the lock brings its segments in. No segment is ever in two hands.
+the lock brings its segments in. No segment is ever in two hands. Folders are made, and taken for a dead process's, by
+whoever holds the root: nobody sees one that is made but not locked yet.
 """
 
 import fcntl
@@ -15,16 +16,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from mlops.folders import entries
+from mlops.folders import entries, held
 from mlops.predictions.alike import Alike, read_line
 
 SEGMENT_BYTES: Final = 1 << 20
 """A segment that nobody takes grows to this."""
 LOCK: Final = "lock"
-INCOMING: Final = f".{LOCK}"
 ENDING: Final = ".rows"
-TRIES: Final = 10
-"""How often a folder is made that others take for a dead process's before it is locked."""
 
 
 class SpoolFull(Exception):
@@ -60,28 +58,17 @@ class Spool:
         Raises:
             OSError: It cannot be made.
         """
-        tries_left = TRIES
-        while self._lock is None:
-            tries_left -= 1
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with held(self._root):
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            lock = os.open(self._folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             try:
-                self._lock = self._locked_folder()
-            except FileNotFoundError:
-                if not tries_left:
-                    raise
-
-    def _locked_folder(self) -> int:
-        # Locked under another name first: an unlocked folder is taken for a dead process's.
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        incoming = self._folder / INCOMING
-        lock = os.open(incoming, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            os.write(lock, self._replica.encode())
-            incoming.rename(self._folder / LOCK)
-        except BaseException:
-            os.close(lock)
-            raise
-        return lock
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                os.write(lock, self._replica.encode())
+            except BaseException:
+                os.close(lock)
+                raise
+        self._lock = lock
 
     def append(self, lines: bytes) -> None:
         """Write rows to the segment that is open, or begin one.
@@ -161,10 +148,7 @@ def orphans(root: Path) -> Iterator[Sequence[Path]]:
     A folder whose segments are all gone when the next is asked for is removed, and one that was never finished.
     """
     for folder in entries(root):
-        if not (folder / LOCK).exists():
-            _remove_unfinished(folder)
-            continue
-        with _locked(folder / LOCK) as mine:
+        with _claimed(root, folder) as mine:
             if mine:
                 # Held by us now: that is no sign of life of the one that it names.
                 with suppress(OSError):
@@ -207,28 +191,33 @@ def _living(folder: Path) -> str:
 
 
 @contextmanager
-def _locked(place: Path) -> Iterator[bool]:
+def _claimed(root: Path, folder: Path) -> Iterator[bool]:
+    with held(root):
+        lock = _claim(folder)
     try:
-        lock = os.open(place, os.O_RDWR | os.O_CLOEXEC)
+        yield lock is not None
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _claim(folder: Path) -> int | None:
+    """Return the lock of a folder whose process has died; one without a lock was never finished, and is removed."""
+    try:
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        with suppress(OSError):
+            folder.rmdir()
+        return None
     except OSError:
-        # It was just removed, or has another name by now.
-        yield False
-        return
+        # It is closed to us, or no folder.
+        return None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield True
-    except BlockingIOError:
-        yield False
-    finally:
+    except OSError:
         os.close(lock)
-
-
-def _remove_unfinished(folder: Path) -> None:
-    """Remove a folder whose process was killed while it made it; one that lives makes it anew."""
-    with _locked(folder / INCOMING) as mine, suppress(OSError):
-        if mine:
-            (folder / INCOMING).unlink(missing_ok=True)
-        folder.rmdir()
+        return None
+    return lock
 
 
 def _remove(folder: Path) -> None:
