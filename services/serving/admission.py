@@ -136,6 +136,14 @@ class Admission:
         """Say whether so much work can be done before its deadline, if it need not wait."""
         return units * self._lanes[kind].unit_seconds <= self._deadline_seconds
 
+    def check_queue(self, kind: str = IMAGE) -> None:
+        """Look whether there is a place in the queue, before anything is done to find out what the work costs.
+
+        Raises:
+            Busy: it would wait too long whatever it costs.
+        """
+        self._check_wait(self._lanes[kind].wait_seconds(), self._patience.queue_seconds)
+
     def hold(self, size_bytes: int) -> None:
         """Hold more bytes, or give them back if negative.
 
@@ -173,10 +181,7 @@ class Admission:
         """
         lane = self._lanes[kind]
         units, tells = max(units, LEAST_UNITS), units >= LEAST_UNITS
-        wait, longest = lane.wait_seconds(), self._patience.wait_seconds(units * lane.unit_seconds)
-        if wait > longest:
-            self._metrics.shed.labels("queue").inc()
-            raise Busy("the work that waits already would make this too late", ceil(wait - longest))
+        self._check_wait(lane.wait_seconds(), self._patience.wait_seconds(units * lane.unit_seconds))
         job = Job(StageWatch(self._metrics, self._deadline_seconds), units, tells)
         answer = asyncio.wrap_future(self._submit(work, job, lane))
         gone = asyncio.create_task(_disconnected(request))
@@ -206,6 +211,11 @@ class Admission:
                 job.watch.stop()
         for lane in self._lanes.values():
             await asyncio.to_thread(lane.executor.shutdown, wait=True)
+
+    def _check_wait(self, seconds: float, longest_seconds: float) -> None:
+        if seconds > longest_seconds:
+            self._metrics.shed.labels("queue").inc()
+            raise Busy("the work that waits already would make this too late", ceil(seconds - longest_seconds))
 
     def _submit(self, work: Callable[[StageWatch], T], job: Job, lane: Lane) -> Future[T]:
         loop = asyncio.get_running_loop()

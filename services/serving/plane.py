@@ -35,9 +35,10 @@ T = TypeVar("T")
 Faces = Chosen[LoadedModel]
 BYPASS: Final = "bypass"
 MISS: Final = "miss"
-NO_LOOK: Final = frozenset({"no-cache", "no-store"})
-EXPLAINING_LOOKS: Final = 2
+NO_STORE: Final = "no-store"
+NO_LOOK: Final = frozenset({"no-cache", NO_STORE})
 TOO_SLOW: Final = "ask for search=fast, send a smaller picture, or try again when the machine is less busy"
+EXPLAINING_LOOKS: Final = 2
 """Searches that an explanation takes."""
 THOROUGH_LOOKS: Final = 4
 """What a thorough search costs, in fast ones."""
@@ -141,7 +142,7 @@ class DataPlane:
 
     async def _answered(self, picture: Picture, chosen: Faces) -> Answer:
         wishes, account = _directives(picture.request), picture.account
-        digest = await self.cache.digest(picture.data)
+        digest = b"" if NO_STORE in wishes else await self.cache.digest(picture.data)
         if not wishes & NO_LOOK:
             key = self.cache.key(digest, *_facts(chosen, picture.wished(chosen)))
             found = await self.cache.get(key, [subject_tag(account.subject)])
@@ -150,7 +151,7 @@ class DataPlane:
                 return Answer.unpack(found[0])
         answer, used = await self._masked(picture, chosen)
         account.cache = BYPASS if wishes & NO_LOOK else MISS
-        if "no-store" not in wishes:
+        if NO_STORE not in wishes:
             # What was chosen may have been rolled back before its turn came: the key names what was used.
             key = self.cache.key(digest, *_facts(used, picture.wished(used)))
             self.cache.put(key, answer.pack(), [version_tag(used.model.version), subject_tag(account.subject)])
@@ -216,6 +217,7 @@ class DataPlane:
             used = account.still(self.faces, chosen)
             return work(used, picture.wished(used), watch)
 
+        self.admission.check_queue()
         units = await _units(picture.data, self._image_limits(), picture.wished(chosen))
         try:
             return await self.admission.run(turn, units * looks, picture.request)

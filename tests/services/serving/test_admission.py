@@ -40,6 +40,23 @@ async def test_when_too_much_waits_new_requests_are_refused_at_once(
         assert (await client.post(MASK, content=photo, headers=NEW)).status_code == 200
 
 
+async def test_where_too_much_waits_only_what_was_answered_before_is_looked_up(
+    make_async_client: Callable[..., Any], photo: bytes, detector: Any
+) -> None:
+    async with make_async_client(serving__threads=1, serving__queue_seconds=0.5) as client:
+        assert (await client.post(MASK, content=photo)).headers["x-cache"] == "miss"
+        detector.gate.clear()
+        sent = [asyncio.create_task(client.post(MASK, content=photo, headers=NEW)) for _ in range(60)]
+        await until_true(lambda: any(each.done() for each in sent))
+        assert (await client.post(MASK, content=b"no picture")).status_code == 503, (
+            "nobody looks at what finds no place"
+        )
+        assert (await client.post(MASK, content=photo)).headers["x-cache"] == "hit-memory"
+        detector.gate.set()
+        assert {(await answer).status_code for answer in sent} == {200, 503}
+        assert (await client.post(MASK, content=b"no picture")).status_code == 415
+
+
 async def test_more_bytes_than_can_be_held_are_refused(
     make_async_client: Callable[..., Any], photo: bytes, detector: Any, metrics: Metrics
 ) -> None:
