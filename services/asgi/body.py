@@ -72,7 +72,8 @@ async def check_declared(request: Request, limit: int, limit_bytes: int) -> None
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal() or int(declared) > limit:
         if "expect" not in request.headers:
-            await linger(request, limit)
+            # As much as of a body that declares nothing: more of it may be on its way.
+            await linger(request, 2 * limit)
         raise too_large(limit_bytes)
 
 

@@ -121,6 +121,13 @@ def test_a_declared_length_above_the_limit_is_enough(declared: str) -> None:
     assert sender.taken == 0
 
 
+def test_as_much_is_thrown_away_of_a_body_that_declares_its_length() -> None:
+    sender = Sender([b"x" * 100] * 100)
+    with pytest.raises(MediaTooLarge):
+        read(sender, {"Content-Length": "10000"})
+    assert sender.taken == 20
+
+
 def test_a_sender_that_waits_for_a_word_is_not_waited_for() -> None:
     with pytest.raises(MediaTooLarge):
         read(Sender([b"x"], hangs=True), {"Content-Length": "1001"})
