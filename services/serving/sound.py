@@ -5,6 +5,7 @@ the same sound cannot be linked, and no two are alike.
 """
 
 import asyncio
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -62,6 +63,7 @@ class Sound:
         probe: What its header tells.
         policy: What is wished.
         account: The request's account.
+        left: Set once nobody waits for it and its folder goes.
     """
 
     request: Request
@@ -69,6 +71,7 @@ class Sound:
     probe: AudioProbe
     policy: VoicePolicy
     account: Account
+    left: threading.Event
 
     def wished(self, chosen: Chosen[Voices]) -> VoicePolicy:
         """Return what is wished of a variant: its own policy holds where the request says nothing."""
@@ -107,12 +110,12 @@ class SoundPlane:
                 await self.desk.check_room()
             identity = new_identity()
             answer: MaskedSound | Job | None = None
-            is_needed = False
+            is_needed, left = False, threading.Event()
             try:
                 source = await self._saved(request, identity)
                 probe = await asyncio.to_thread(probe_audio, source, audio_limits(self.limits))
                 if not later and self._is_short(probe):
-                    sound = Sound(request, source, probe, policy, account)
+                    sound = Sound(request, source, probe, policy, account, left)
                     answer = await self._with_fallback(sound, chosen)
                     is_needed = answer is not None and self._is_copied(sound, answer.report)
                 if answer is None:
@@ -122,6 +125,7 @@ class SoundPlane:
             finally:
                 # Whatever it was, cancellation too: what is neither a job nor a shadow's leaves no media.
                 if not is_needed:
+                    left.set()
                     self.desk.spool.remove(identity)
             account.is_told = not isinstance(answer, Job)
             self._count(policy.style, "queued" if isinstance(answer, Job) else "masked")
@@ -163,8 +167,13 @@ class SoundPlane:
         def work(watch: StageWatch) -> VoiceReport:
             account.stages = watch.stages
             used = account.still(self.voices, chosen)
-            with observed(watch, "voice"):
-                return mask_audio(sound.source, target, sound.wished(used), used.model.model, limits, watch)
+            try:
+                with observed(watch, "voice"):
+                    return mask_audio(sound.source, target, sound.wished(used), used.model.model, limits, watch)
+            finally:
+                if sound.left.is_set():
+                    # The request ended before its work did: what that wrote while its folder went is media, too.
+                    self.desk.spool.remove(sound.source.parent.name)
 
         try:
             report = await self.admission.run(work, self._units(sound.probe), sound.request, SOUND)

@@ -1,5 +1,6 @@
 """Sound that gets an error in place of an answer, and leaves nothing behind."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
 
-from tests.patience import until
+from tests.patience import until, until_true
 from tests.services.serving.audio.sounds import POST, Sound, left, silence, slug
 
 
@@ -133,6 +134,25 @@ def test_past_the_deadline_it_is_a_504_and_nothing_is_kept(
         voices.gate.clear()
         answer = client.post(POST, content=sound())
         assert (answer.status_code, slug(answer)) == (504, "deadline-exceeded")
+        voices.gate.set()
+    assert left(spool) == []
+
+
+@pytest.mark.anyio
+async def test_what_late_work_writes_while_its_folder_goes_is_not_kept(
+    make_async_client: Callable[..., Any], sound: Sound, voices: Any, spool: Path
+) -> None:
+    async with make_async_client(jobs__spool_path=spool, jobs__reserve_bytes=0) as client:
+        voices.gate.clear()
+        asking = asyncio.create_task(client.post(POST, content=sound()))
+        await until_true(voices.asked.is_set)
+        (identity,) = left(spool)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert left(spool) == []
+        (spool / identity).mkdir()
+        (spool / identity / "masked").write_bytes(b"late")
         voices.gate.set()
     assert left(spool) == []
 
