@@ -31,17 +31,22 @@ def main() -> None:
     except InvalidSettings as error:
         raise SystemExit(f"settings:\n{error}") from None
     configure_logging(settings.logging)
-    stopping = threading.Event()
+    asked = False
 
     def stop(_: int, __: types.FrameType | None) -> None:
-        stopping.set()
+        # No more than this: what the signal interrupts may hold the lock of whatever else it could be told to.
+        nonlocal asked
+        asked = True
+
+    def alive() -> bool:
+        return not asked and (parent is None or os.getppid() == parent)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     if hasattr(os, "nice"):
         os.nice(settings.jobs.niceness)
     try:
-        do_jobs(settings, stopping, kinds(settings), lambda: parent is None or os.getppid() == parent)
+        do_jobs(settings, threading.Event(), kinds(settings), alive)
     except WorkerHung:
         # The thread that hangs would keep an orderly exit waiting. Whoever started this process starts another.
         os._exit(os.EX_TEMPFAIL)

@@ -13,7 +13,7 @@ from mlops.jobs.table import TABLES, Job
 from mlops.settings import Settings
 from services.worker.runner import Runner, Work
 
-STEP_SECONDS: Final = 0.5
+STEP_SECONDS: Final = 0.2
 END_SECONDS: Final = 3.0
 """How long work gets to end at its next frame."""
 ORPHAN_SECONDS: Final = 300.0
@@ -34,7 +34,7 @@ def do_jobs(
         settings: The whole tree.
         stopping: Ends it, and the work that runs at its next frame.
         works: What is done for each kind of job.
-        alive: Asked every half second.
+        alive: Asked every `STEP_SECONDS`.
 
     Raises:
         WorkerHung: A job was silent for too long.

@@ -22,6 +22,17 @@ from tests.patience import PATIENCE_SECONDS, until, until_true
 
 LIVES = "import os, sys, time; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); time.sleep(600)"
 DIES = "import os, sys; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n')"
+# The process sends itself a signal while it waits, and holds the lock of what it waits for.
+SIGNALLED = """
+import os, signal, sys, threading
+wait = threading.Event.wait
+def signalled(self, timeout=None):
+    if sys._getframe(1).f_code.co_name == "do_jobs":
+        with self._cond:
+            os.kill(os.getpid(), signal.SIGTERM)
+    return wait(self, timeout)
+threading.Event.wait = signalled
+"""
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + LIVES
 
 
@@ -119,8 +130,19 @@ def test_the_part_does_jobs_in_another_process_and_shows_them(
     assert 'masker_jobs_total{kind="mask-video",state="failed"} 1.0' in shown
 
 
+def ended(folder: Path, *arguments: str, **variables: str) -> int:
+    """Run the process that does jobs until it ends by itself; gives its exit code."""
+    environ = {"MASKER_DATABASE__URL": f"sqlite:///{folder}/platform.db", "MASKER_JOBS__SPOOL_PATH": str(folder)}
+    command = [sys.executable, "-m", "services.worker.jobs", *arguments]
+    return subprocess.run(
+        command, env=os.environ | environ | variables, timeout=PATIENCE_SECONDS, check=False
+    ).returncode
+
+
 def test_who_is_not_its_parents_child_ends_at_once(tmp_path: Path) -> None:
-    environ = {"MASKER_DATABASE__URL": f"sqlite:///{tmp_path}/platform.db", "MASKER_JOBS__SPOOL_PATH": str(tmp_path)}
-    command = [sys.executable, "-m", "services.worker.jobs", "--parent", "1"]
-    ended = subprocess.run(command, env=os.environ | environ, timeout=PATIENCE_SECONDS, check=False)
-    assert ended.returncode == 0
+    assert ended(tmp_path, "--parent", str(os.getppid())) == 0
+
+
+def test_a_signal_ends_it_whatever_it_interrupts(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(SIGNALLED, encoding="utf-8")
+    assert ended(tmp_path, PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path])) == 0
