@@ -1,8 +1,9 @@
 """Folders that other threads and processes look into, fill, empty and remove meanwhile."""
 
+import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -39,6 +40,25 @@ def write_whole(place: Path, text: str) -> None:
         incoming.write_text(text, encoding="utf-8")
         incoming.chmod(0o644)
         incoming.replace(place)
+
+
+def stamp(place: Path) -> str | None:
+    """Give a text that changes whenever a small file does, for polling; None where there is no such file.
+
+    Its content is a part of that: times of files are coarse, and the number of one that was just replaced is given to
+    the next, so two that follow one another fast may have both in common.
+
+    Raises:
+        OSError: The disk or the system does not answer.
+    """
+    content = b""
+    try:
+        status = place.stat()
+        with suppress(PermissionError, IsADirectoryError):
+            content = place.read_bytes()
+    except FileNotFoundError:
+        return None
+    return f"{status.st_mtime_ns}-{status.st_ino}-{hashlib.sha256(content).hexdigest()}"
 
 
 @contextmanager

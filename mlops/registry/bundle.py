@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops.folders import entries, held, write_whole
+from mlops.folders import entries, held, stamp, write_whole
 
 MANIFEST = "manifest.json"
 POINTER = "champion.json"
@@ -145,11 +145,7 @@ def current(root: Path, name: str) -> Bundle | None:
 
 def pointer_stamp(root: Path, name: str) -> str | None:
     """Give a text that changes whenever the pointer does, for polling; None where there is no pointer."""
-    try:
-        status = (root / name / POINTER).stat()
-    except FileNotFoundError:
-        return None
-    return f"{status.st_mtime_ns}-{status.st_ino}"
+    return stamp(root / name / POINTER)
 
 
 def place(source: Path, root: Path, name: str, version: str, digest: str) -> Bundle:

@@ -15,7 +15,7 @@ from math import isclose
 from pathlib import Path
 from typing import Any, Final, Self
 
-from mlops.folders import write_whole
+from mlops import folders
 from mlops.registry.bundle import installed, pointer_stamp
 
 FILE: Final = "traffic.json"
@@ -118,11 +118,7 @@ def stamp(root: Path, model: str) -> str | None:
     pointer = pointer_stamp(root, model)
     if pointer is None:
         return None
-    try:
-        status = (root / model / FILE).stat()
-    except FileNotFoundError:
-        return pointer
-    return f"{pointer}/{status.st_mtime_ns}-{status.st_ino}"
+    return f"{pointer}/{folders.stamp(root / model / FILE)}"
 
 
 def read_split(root: Path, model: str) -> Split | None:
@@ -144,7 +140,7 @@ def read_split(root: Path, model: str) -> Split | None:
 
 def write_split(root: Path, split: Split) -> None:
     """Put a split in place, all of it or nothing."""
-    write_whole(root / split.model / FILE, json.dumps({"schema": SCHEMA, **asdict(split)}, indent=2) + "\n")
+    folders.write_whole(root / split.model / FILE, json.dumps({"schema": SCHEMA, **asdict(split)}, indent=2) + "\n")
 
 
 def remove_split(root: Path, model: str) -> None:

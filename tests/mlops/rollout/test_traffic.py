@@ -1,6 +1,7 @@
 """The file that says who gets which version."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,18 @@ def test_the_stamp_changes_with_pointer_and_split(tmp_path: Path) -> None:
     assert len(set(seen)) == 4
     remove_split(tmp_path, MODEL)
     assert stamp(tmp_path, MODEL) != seen[-1]
+
+
+@pytest.mark.parametrize("file", ["champion.json", "traffic.json"])
+def test_the_stamp_changes_though_time_and_number_of_a_file_stay(tmp_path: Path, file: str) -> None:
+    """So it is where files are replaced twice within a moment: times are coarse, and numbers are used again."""
+    point_at(tmp_path, "1", ONE)
+    write_split(tmp_path, split())
+    before, place = stamp(tmp_path, MODEL), tmp_path / MODEL / file
+    status = place.stat()
+    place.write_text(place.read_text().replace(ONE, TWO))
+    os.utime(place, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert stamp(tmp_path, MODEL) != before
 
 
 @pytest.mark.parametrize(
