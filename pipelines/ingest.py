@@ -4,7 +4,6 @@ People are split before anything is drawn or read, so that nobody is in both spl
 """
 
 import math
-import secrets
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -23,6 +22,7 @@ from masking.face import tiles
 from masking.face.detectors.centerface import CenterFace
 from masking.face.procedural import Capture, Identity, mosaic, portrait
 from masking.onnx import open_session
+from mlops.predictions.keys import key_for
 from pipelines.dataset import Face, Picture, Split, Writer, picture
 from pipelines.helpers import end_with_parent
 from pipelines.params import Ingest, load_params
@@ -210,11 +210,7 @@ def _told(what: str, items: Iterable[T], total: int) -> Iterator[T]:
 
 def secret_key(path: Path = KEY) -> bytes:
     """Read the key of this machine, made on first use: without it, nobody can try names against the ids."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_bytes(secrets.token_bytes(32))
-    return path.read_bytes()
+    return key_for(path.stem, None, path.parent)
 
 
 def _detector() -> Detect:

@@ -1,6 +1,8 @@
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -284,6 +286,20 @@ def test_the_key_is_made_once_and_is_readable_by_its_owner_alone(tmp_path: Path)
     assert len(first) == 32
     assert secret_key(path) == first
     assert path.stat().st_mode & 0o077 == 0
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_all_who_need_the_key_at_the_same_time_get_the_same(tmp_path: Path) -> None:
+    begin = threading.Barrier(8)
+
+    def asked(path: Path) -> bytes:
+        begin.wait()
+        return secret_key(path)
+
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(20):
+            keys = set(pool.map(asked, [tmp_path / str(number) / "ingest.key"] * 8))
+            assert [len(key) for key in keys] == [32]
 
 
 def test_where_few_people_are_known_procedural_ones_stand_in(photos: Path, detect: Detect, tmp_path: Path) -> None:
