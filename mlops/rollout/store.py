@@ -7,6 +7,7 @@ time, and the aliases that the registry is to have. Nothing here talks to the re
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -219,7 +220,9 @@ class ReleaseStore:
         """
         now = self.clock()
         with self.database.transaction() as connection:
-            row = connection.execute(sa.select(APPROVALS).where(APPROVALS.c.identity == identity)).one_or_none()
+            # Of two who decide at once neither is to write over the other's vote.
+            asked = sa.select(APPROVALS).where(APPROVALS.c.identity == identity).with_for_update()
+            row = connection.execute(asked).one_or_none()
             if row is None:
                 raise Unknown(f"there is no request for approval {identity}")
             after = vote(approval_of(row), actor, approves, reason, now)
@@ -244,7 +247,9 @@ class ReleaseStore:
             rows = connection.execute(joined.where(RELEASES.c.phase == PENDING_APPROVAL)).all()
         late = [each.release for each in map(approval_of, rows) if each.state(now) == EXPIRED]
         for identity in late:
-            self.act(identity, LOOP, "expired", lambda each, at: reject(each, at, "nobody approved of it in time"))
+            # Whoever has moved it in between was quicker: it waits for nobody any more.
+            with suppress(IllegalMove, Conflict):
+                self.act(identity, LOOP, "expired", lambda each, at: reject(each, at, "nobody approved of it in time"))
 
     def claim(self, endpoint: str, model: str, holder: str, versions: Sequence[str]) -> bool:
         """Take an endpoint's split for oneself, or say anew which versions one needs on disk.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from mlops.audit import AuditLog
 from mlops.database import Database, DatabaseAway
@@ -212,6 +213,24 @@ def test_an_approval_that_comes_too_late_or_for_nothing_is_none(
     with pytest.raises(NotAllowed, match="expired"):
         store.vote(of_other.identity, "bob", True, "good")
     assert [each.state(clock.now) for each in store.approvals()] == ["expired"] * 2, "nobody is asked any more"
+
+
+def test_who_aborts_a_release_while_others_expire_keeps_none_of_them_from_it(
+    store: ReleaseStore, make_release: Any, clock: Any
+) -> None:
+    aborted, late = (store.create(make_release(created=at), needed=1, approval_seconds=100)[0] for at in (1.0, 2.0))
+    clock.now += 101
+
+    # The first transaction to end is the one that looks for what is late.
+    @sa.event.listens_for(sa.Engine, "commit", once=True)
+    def abort(_: sa.Connection) -> None:
+        store.act(aborted.identity, "ada", "abort", lambda each, now: state.abort(each, now, "no need"))
+
+    store.expire_approvals()
+    assert [(each.identity, each.phase) for each in store.list()] == [
+        (late.identity, "rejected"),
+        (aborted.identity, "aborted"),
+    ]
 
 
 def test_a_note_changes_nothing_else_and_only_what_stands(store: ReleaseStore, make_release: Any) -> None:
