@@ -56,6 +56,7 @@ class ExperimentLoop:
         keep_seconds: How long outcomes are kept after an experiment has been stopped.
         privacy: Finds arms that hide less than the champion.
         collectors: Where its metrics are registered.
+        clock: Seconds of a clock that never goes back.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class ExperimentLoop:
         keep_seconds: float,
         privacy: PrivacyGuard,
         collectors: CollectorRegistry,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._experiments = experiments
         self._releases = releases
@@ -79,6 +81,7 @@ class ExperimentLoop:
         self._keep_seconds = keep_seconds
         self._privacy = privacy
         self._metrics = ExperimentMetrics(collectors)
+        self._clock = clock
         self._tidied = -TIDY_SECONDS
         self._past: dict[str, Mapping[str, Mapping[str, float]]] = {}
         self._next: dict[str, float] = {}
@@ -132,9 +135,9 @@ class ExperimentLoop:
         if experiment.began is None:
             experiment = self._experiments.move(experiment, state.begin(experiment, now), "begin")
         if now >= self._next.get(experiment.identity, 0.0):
-            began = time.monotonic()
+            began = self._clock()
             self._look(experiment, now)
-            pause = max(self._look_seconds, SPARING * (time.monotonic() - began))
+            pause = max(self._look_seconds, SPARING * (self._clock() - began))
             self._next[experiment.identity] = now + pause
 
     def _split(self, experiment: Experiment, now: float) -> Split | None:

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
@@ -46,6 +47,17 @@ def test_a_better_arm_gets_its_share_is_found_and_gives_the_split_back(here: Pla
     assert here.shown("s_open", endpoint="faces", state="running") == 0
     assert here.shown("_subjects", endpoint="faces", arm="challenger") is None
     assert here.shown("_sample_ratio_p", endpoint="faces") is None
+
+
+def test_a_look_that_took_long_is_followed_by_a_pause_of_many_times_as_long(here: Place) -> None:
+    ticks = count()
+    # As if each look took ten seconds.
+    experiment, loop = here.started(), here.loop(lambda: 10.0 * next(ticks))
+    loop.tick(NOW)
+    here.serve(120, {"champion": 0.2, "challenger": 0.2})
+    for seconds, subjects in ((61, 0), (199, 0), (200, 120)):
+        loop.tick(NOW + seconds)
+        assert here.now(experiment).look["subjects"] == subjects
 
 
 def test_a_broken_guardrail_stops_it(here: Place) -> None:
