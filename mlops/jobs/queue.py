@@ -17,6 +17,7 @@ from huey.consumer import Consumer
 from huey.registry import Message
 from redis.exceptions import RedisError
 
+from mlops import database
 from mlops.jobs.settings import JobSettings
 from mlops.layers import InvalidSettings
 
@@ -118,7 +119,14 @@ class JobQueue:
                 self._spool_path.mkdir(mode=0o700, parents=True, exist_ok=True)
                 file = str(self._spool_path / FILE)
                 # Without strict order an emptied file starts counting again, and who comes later may go first.
-                huey = SqliteHuey("jobs", filename=file, results=False, serializer=JsonSerializer(), strict_fifo=True)
+                huey = SqliteHuey(
+                    "jobs",
+                    filename=file,
+                    results=False,
+                    serializer=JsonSerializer(),
+                    strict_fifo=True,
+                    timeout=database.BUSY_MILLISECONDS / 1000,
+                )
                 self._opened = self._with_task(huey)
             return self._opened
 
