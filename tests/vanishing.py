@@ -21,7 +21,7 @@ def vanishing(root: Path, *files: str, name: str = "gone-{}") -> Iterator[None]:
         while not ended.is_set():
             for folder in folders:
                 # Whoever looks may remove one as well.
-                with suppress(FileNotFoundError):
+                with suppress(FileNotFoundError, FileExistsError):
                     folder.mkdir(parents=True, exist_ok=True)
                     for file in files:
                         (folder / file).touch()

@@ -59,7 +59,7 @@ def server() -> Iterator[str]:
         socket.send(jpeg)
         socket.recv()
 
-    with serve(answer, "127.0.0.1", 0) as running:
+    with serve(answer, "127.0.0.1", 0, open_timeout=PATIENCE_SECONDS, ping_interval=None) as running:
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
         yield f"ws://127.0.0.1:{running.socket.getsockname()[1]}/v1/live"
@@ -82,7 +82,7 @@ def test_why_a_server_does_not_take_a_stream_is_told_and_no_file_is_left(
     def refuse(socket: ServerConnection) -> None:
         socket.close(1008, "unknown style; known are solid, blur")
 
-    with serve(refuse, "127.0.0.1", 0) as running:
+    with serve(refuse, "127.0.0.1", 0, open_timeout=PATIENCE_SECONDS, ping_interval=None) as running:
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
         address = f"ws://127.0.0.1:{running.socket.getsockname()[1]}/v1/live"

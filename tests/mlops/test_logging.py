@@ -11,13 +11,23 @@ from mlops.logging import OURS, configure_logging, request_id
 from mlops.settings import LoggingSettings
 
 
+def configure(stream: io.StringIO, **others: str) -> None:
+    """Have what this file logs written there; whatever a thread that another test left logs meanwhile is not."""
+    given = {"level": "INFO", "format": "json", "access_lines": 10}
+    configure_logging(LoggingSettings(**given | others), stream)  # type: ignore[arg-type]
+    (handler,) = logging.getLogger().handlers
+    handler.addFilter(lambda record: record.pathname == __file__)
+
+
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
     """What is logged as JSON while a test runs; pytest's own handlers come back afterwards."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    # Those that are there would be closed for good; without them records of other threads have no text for a moment.
+    root.handlers.clear()
     stream = io.StringIO()
-    configure_logging(LoggingSettings(level="INFO", format="json", access_lines=10), stream)
+    configure(stream)
     yield stream
     logging.captureWarnings(False)
     root.handlers[:] = handlers
@@ -112,7 +122,7 @@ def test_below_the_level_nothing_is_written(lines: io.StringIO) -> None:
 
 
 def test_libraries_never_write_at_debug(lines: io.StringIO) -> None:
-    configure_logging(LoggingSettings(level="DEBUG", format="json", access_lines=10), lines)
+    configure(lines, level="DEBUG")
     logging.getLogger("python_multipart.multipart").debug("got byte 0x2d")
     assert lines.getvalue() == ""
     logging.getLogger("services.serving").debug("looked for a new champion")
@@ -120,7 +130,7 @@ def test_libraries_never_write_at_debug(lines: io.StringIO) -> None:
 
 
 def test_text_is_one_line_for_human_eyes(lines: io.StringIO) -> None:
-    configure_logging(LoggingSettings(level="INFO", format="text", access_lines=10), lines)
+    configure(lines, format="text")
     logging.getLogger("part").warning("hello\nworld", extra={"data": b"abc"})
     assert lines.getvalue().endswith("WARNING part: hello\\nworld data=<3 bytes>\n")
     assert lines.getvalue().count("\n") == 1

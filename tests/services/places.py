@@ -11,6 +11,8 @@ UNHURRIED = {
     "serving__answer_seconds": 120,
     "serving__predict_seconds": 120,
     "live__frame_seconds": 120,
+    "live__idle_seconds": 120,
+    "server__keep_alive_seconds": 120,
 }
 """What serving promises a caller, as a machine can keep it that is ever so slow; who tests lateness lays over less."""
 

@@ -38,7 +38,7 @@ from services.control.lookup import lookup_of
 from services.worker.app import worker_part
 from services.worker.duties import duties
 from services.worker.rounds import rounds_part
-from tests.patience import until
+from tests.patience import PATIENCE_SECONDS, until
 
 HOST = "http://127.0.0.1:8000"
 MODEL = "demo"
@@ -50,15 +50,20 @@ ROLLING = WANTED | {
     "strategy": "rolling",
     "steps": [{"weight": share, "seconds": 0.5, "minimum": 10} for share in (0.25, 0.5, 1.0)],
 }
-# Only the rounds, as `services.worker` runs them, without the import of MLflow.
+BEFORE = 100
+"""Answers of the champion before anything else happens: a release of all replicas is held against them."""
+# Only the rounds, as `services.worker` runs them, without the import of MLflow: what one cannot do the next one tries.
 ROUNDS = """
 import time
+from contextlib import suppress
+from mlops.database import DatabaseAway
 from mlops.metrics import Metrics
 from mlops.settings import load_settings
 from services.worker.duties import duties
 releases = next(each for each in duties(load_settings(), Metrics()) if each.name == "releases")
 while True:
-    releases.run()
+    with suppress(DatabaseAway):
+        releases.run()
     time.sleep(0.05)
 """
 
@@ -149,9 +154,12 @@ def traffic(settings: Settings, registry: Registry, request: pytest.FixtureReque
     playing = Traffic(settings, getattr(request, "param", ("replica",)))
     thread = threading.Thread(target=playing.run)
     thread.start()
-    yield playing
-    playing.ended.set()
-    thread.join()
+    try:
+        until(lambda: playing.answered.get("1", 0) >= BEFORE)
+        yield playing
+    finally:
+        playing.ended.set()
+        thread.join()
 
 
 @contextmanager
@@ -165,7 +173,8 @@ def platform(settings: Settings, *parts: Callable[[Settings, Metrics], Part]) ->
 
 
 def rounds(settings: Settings, metrics: Metrics) -> Part:
-    return rounds_part(duties(settings, metrics), metrics)
+    # The end waits for what runs, so that nothing of it goes on beside the next test.
+    return rounds_part(duties(settings, metrics), metrics, PATIENCE_SECONDS)
 
 
 def told_of(client: TestClient, identity: str) -> dict[str, Any]:
@@ -263,7 +272,6 @@ def test_a_bad_version_is_rolled_back_and_never_becomes_champion(
 def test_a_rolling_release_changes_over_by_itself_however_few_the_replicas(
     settings: Settings, registry: Registry, traffic: Traffic
 ) -> None:
-    until(lambda: traffic.answered)
     with platform(settings, worker_part, rounds) as client:
         identity = asked(client, "", **ROLLING)["id"]
         told = until_it_is(client, identity, "rolled_back", "succeeded")
@@ -323,8 +331,11 @@ def test_a_release_that_goes_bad_while_its_controller_is_dead_is_rolled_back_by_
         with loop():
             identity = asked(client, "", **WANTED | {"steps": held})["id"]
             until_it_is(client, identity, "running")
+            # The database knows of it before the files that serving reads do.
+            until(lambda: traffic.answered.get("2"))
         traffic.bad = 0.5
-        time.sleep(1)
+        before = traffic.answered["2"]
+        until(lambda: traffic.answered["2"] >= before + 50)
         assert client.get(f"/v1/releases/{identity}").json()["phase"] == "running"
         with loop():
             until_it_is(client, identity, "rolled_back")

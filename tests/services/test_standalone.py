@@ -63,7 +63,7 @@ def hook(event, arguments):
             log.write(f"{event} {target} {sys.argv}\\n")
 sys.addaudithook(hook)
 """
-LONG_SECONDS = 5 * PATIENCE_SECONDS
+LONG_SECONDS = 10 * PATIENCE_SECONDS
 """What takes a minute on a machine that has nothing else to do: a training, a video."""
 GATE = [{"metric": "detection.int8.recall", "at_least": 0.3}, {"metric": "detection.recall_drop", "at_most": 0.2}]
 

@@ -257,7 +257,7 @@ def test_a_folder_that_could_not_be_looked_at_keeps_no_later_capture_from_being_
     captures, metrics = made(share=1.0)
     looped = settings.path / "looped"
     looped.symlink_to("looped")
-    until(lambda: [each for each in caplog.records if each.message == "the folder of captures cannot be looked at"])
+    until(lambda: "the folder of captures cannot be looked at" in caplog.messages)
     captures.offer(capture())
     until(lambda: outcome(metrics, "written") == 1)
     captures.close()

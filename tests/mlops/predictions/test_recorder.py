@@ -1,4 +1,3 @@
-import signal
 import subprocess
 import sys
 import threading
@@ -269,8 +268,10 @@ def test_what_has_left_the_memory_of_a_process_outlives_it(
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
         reader = threading.Thread(target=lambda: told.extend(map(int, child.stdout or ())))
         reader.start()
-        until(lambda: told and told[-1] > 500)
-        child.send_signal(signal.SIGKILL)
+        try:
+            until(lambda: told and told[-1] > 500)
+        finally:
+            child.kill()
         reader.join()
     if database_is_away:
         place.rmdir()

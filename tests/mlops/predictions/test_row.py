@@ -8,14 +8,15 @@ import pytest
 from mlops.predictions.row import made_at, new_identity
 
 
-def test_names_are_version_7_uuids_and_sort_by_time() -> None:
-    first = new_identity()
-    time.sleep(0.002)
-    second = new_identity()
-    assert first < second
-    parsed = uuid.UUID(first)
-    assert (parsed.version, parsed.variant) == (7, uuid.RFC_4122)
-    assert made_at(first) == pytest.approx(time.time(), abs=100)
+def test_names_are_version_7_uuids_and_sort_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = [1_700_000_000.5, 1_700_000_000.501]
+    names = []
+    for moment in moments:
+        monkeypatch.setattr(time, "time_ns", lambda moment=moment: round(moment * 1000) * 1_000_000)
+        names.append(new_identity())
+    assert names == sorted(names)
+    assert {(each.version, each.variant) for each in map(uuid.UUID, names)} == {(7, uuid.RFC_4122)}
+    assert [made_at(name) for name in names] == moments
 
 
 def test_many_names_at_one_time_differ() -> None:

@@ -23,6 +23,7 @@ from pipelines.generic_bundle import assemble
 from services.asgi.app import Part, create_app
 from services.asgi.health import Readiness
 from services.asgi.server import server_config
+from services.serving.generic import directory
 from services.serving.predict import Generic, generic_endpoints
 from services.serving.subject import Overrides
 from tests.patience import PATIENCE_SECONDS, until
@@ -78,6 +79,14 @@ class Served:
     generic: Generic
     server: uvicorn.Server
     turn: Any
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unhurried_models() -> Iterator[None]:
+    """However busy the machine: a server starts with the models that are there."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(directory, "FIRST_SECONDS", PATIENCE_SECONDS)
+        yield
 
 
 def demo_graph(seed: int = 1) -> bytes:

@@ -105,7 +105,6 @@ def load(
             "server__port": closed_port,
             "registry__bundles_path": bundles,
             "serving__threads": 2,
-            "server__keep_alive_seconds": 300,
             "jobs__spool_path": tmp_path / "jobs",
             "database__url": f"sqlite:///{tmp_path}/platform.db",
             "logging__level": "ERROR",

@@ -129,7 +129,7 @@ async def test_a_pointer_that_has_gone_changes_nothing(
         registry.version, registry.stamp_error = None, fault
         await until_true(lambda: registry.looks > looked + 3)
         assert (await client.post(MASK, content=photo)).status_code == 200
-        said = [each for each in caplog.records if "cannot be read" in each.message]
+        said = [text for text in caplog.messages if "cannot be read" in text]
         assert len(said) == (fault is not None), "what lasts is told once"
         registry.version, registry.stamp_error = "2", None
 

@@ -316,7 +316,7 @@ def test_work_that_hangs_ends_its_worker_and_the_job_goes_to_the_next(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platform.settings = load_settings(environ=platform.environ | {"MASKER_JOBS__STALL_SECONDS": "0.3"})
-    work = Gated(hangs=True)
+    work, before = Gated(hangs=True), set(threading.enumerate())
     identity = platform.add("gated")
     with monkeypatch.context() as hurried:
         hurried.setattr(loop, "END_SECONDS", 0.1)
@@ -326,4 +326,8 @@ def test_work_that_hangs_ends_its_worker_and_the_job_goes_to_the_next(
     platform.settings = load_settings(environ=platform.environ)
     with platform.working(gated=shout):
         assert platform.until(identity, "succeeded").attempts == 2
+    # What hung comes back after all: it changes nothing any more, and goes on beside no other test.
     work.gate.set()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(PATIENCE_SECONDS)
+    assert (platform.job(identity).state, platform.files(identity)) == ("succeeded", ["result-2"])

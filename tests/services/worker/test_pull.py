@@ -77,7 +77,7 @@ def test_the_champion_is_brought_and_a_forged_one_is_refused(
         serving = current(root, NAME)
         assert serving is not None
         assert serving.version == "1"
-        assert "masker_registry_up 1.0" in worker.get("/metrics").text
+        until(lambda: "masker_registry_up 1.0" in worker.get("/metrics").text)
 
 
 def test_both_models_are_brought_and_one_that_is_refused_keeps_the_other_from_nothing(

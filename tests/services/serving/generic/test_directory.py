@@ -12,6 +12,11 @@ async def test_a_look_that_fails_is_not_the_last(tmp_path: Path, caplog: pytest.
     directory = Directory(tmp_path / "bundles", Metrics(), "", 0.005, 1.0, lambda *_: None)
     await directory.open()
     (tmp_path / "bundles").symlink_to("bundles")
-    await until_true(lambda: len(caplog.records) > 2)
+
+    def told() -> list[str]:
+        """What the directory said; others of this process may say something at the same time."""
+        return [record.message for record in caplog.records if record.name == Directory.__module__]
+
+    await until_true(lambda: len(told()) > 2)
     await directory.close()
-    assert {record.message for record in caplog.records} == {"generic endpoints were not looked for"}
+    assert set(told()) == {"generic endpoints were not looked for"}

@@ -4,7 +4,7 @@ import json
 import re
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,14 @@ ROW = [round(0.01 * place, 2) for place in range(64)]
 JSON = "Content-Type: application/json"
 PREDICT, INFER = "/predict", "/v2/models/demo/infer"
 SOME = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _listening_on() -> Iterator[None]:
+    """Who sends too much may stand still for longer than a server listens on to most."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("services.asgi.body.LINGER_SECONDS", PATIENCE_SECONDS)
+        yield
 
 
 def request(path: str, body: bytes, *headers: str, method: str = "POST", host: str = "127.0.0.1") -> bytes:
