@@ -6,6 +6,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
+from mlops.folders import held
+
 KEY_BYTES: Final = 32
 
 
@@ -23,23 +25,34 @@ def key_for(purpose: str, secret: bytes | None, folder: Path) -> bytes:
     if secret is not None:
         return blake2b(secret, digest_size=KEY_BYTES, person=purpose.encode()).digest()
     place = folder / f"{purpose}.key"
+    return _read(place) or _drawn(place)
+
+
+def _read(place: Path) -> bytes | None:
+    """Return the key in a file; None where there is none, or one that was cut off, which is no secret."""
     try:
-        return place.read_bytes()
+        key = place.read_bytes()
     except FileNotFoundError:
-        return _drawn(place)
+        return None
+    return key if len(key) == KEY_BYTES else None
 
 
 def _drawn(place: Path) -> bytes:
     place.parent.mkdir(parents=True, exist_ok=True)
-    incoming = place.with_name(f".{place.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(incoming, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(secrets.token_bytes(KEY_BYTES))
-    try:
+    with held(place.parent):
         # The first wins, and nobody ever reads half a key.
-        os.link(incoming, place)
-    except FileExistsError:
-        return place.read_bytes()
-    finally:
-        incoming.unlink()
-    return place.read_bytes()
+        found = _read(place)
+        if found is not None:
+            return found
+        key, incoming = secrets.token_bytes(KEY_BYTES), place.with_name(f".{place.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(incoming, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(key)
+                file.flush()
+                os.fsync(descriptor)
+            incoming.replace(place)
+        except BaseException:
+            incoming.unlink(missing_ok=True)
+            raise
+        return key
