@@ -1,3 +1,4 @@
+import os
 import shutil
 import socket
 from collections.abc import Iterator
@@ -42,6 +43,14 @@ def _unhurried() -> Iterator[None]:
         patched.setattr(recorder, "END_SECONDS", PATIENCE_SECONDS)
         patched.setattr(analysis, "START_SECONDS", PATIENCE_SECONDS)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_more_urgent() -> Iterator[None]:
+    """No test leaves this process scheduled in real time: those behind it, and what they start, would starve others."""
+    yield
+    if hasattr(os, "sched_getscheduler"):
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 
 from masking.errors import DamagedMedia, StorageError
 from masking.media.sealed_file import hidden_beside, settle, storage_failure
+from masking.media.urgency import as_urgent_as_before
 from masking.media.video_codec import Coding, coding, colour_range
 from masking.media.video_frame import VideoFrame
 from masking.media.video_groups import Groups
@@ -97,10 +98,11 @@ class VideoWriter:
             if self._last in self._durations:
                 self._durations[self._last] = shown - self._last
             self._last, self._durations[shown] = shown, picture.duration
-            if self._join is None:
-                self._mux(self._stream.encode(picture))
-            else:
-                self._mux(self._join.write(picture, untouched=untouched and not frame.is_painted))
+            with as_urgent_as_before():
+                if self._join is None:
+                    self._mux(self._stream.encode(picture))
+                else:
+                    self._mux(self._join.write(picture, untouched=untouched and not frame.is_painted))
         except (FFmpegError, OSError) as error:
             raise _failure(error) from error
 
@@ -116,7 +118,8 @@ class VideoWriter:
         if self._last in self._durations and self._like.last_duration:
             self._durations[self._last] = self._like.last_duration
         try:
-            self._mux(self._stream.encode(None) if self._join is None else self._join.finish())
+            with as_urgent_as_before():
+                self._mux(self._stream.encode(None) if self._join is None else self._join.finish())
             if self._sound is not None:
                 self._target.mux(list(self._sound.until(self._end if self._like.damage else math.inf)))
             self._target.close()

@@ -5,6 +5,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
+from masking.media.urgency import as_urgent_as_before
 from masking.media.video import VideoLimits, VideoWriter, open_video, probe_video
 
 LIMITS = VideoLimits(bytes=10_000_000, pixels=1_000_000, side=2_000, seconds=600)
@@ -34,7 +35,10 @@ def make(
     """Write a small video; ``times`` are those of its frames in ticks."""
     width, height = size or SIZES.get(codec, (64, 48))
     container_options = {"movflags": movflags} if movflags else {}
-    with av.open(str(path), "w", format=MUXERS[kind], container_options=container_options) as target:
+    with (
+        as_urgent_as_before(),
+        av.open(str(path), "w", format=MUXERS[kind], container_options=container_options) as target,
+    ):
         target.metadata.update(metadata or {})
         stream = target.add_stream(
             codec, rate=25, time_base=tick, options={**OPTIONS.get(codec, {}), **(options or {})}
